@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <concepts>
-
 #include <sbi/backend/cpu.hpp>
 #include <sbi/backend/reference.hpp>
+
+#include <concepts>
 
 namespace sbi {
 
@@ -18,11 +18,8 @@ concept Backend = requires(const B& be) {
   be.for_each(index_t{1}, [](index_t) {});
 };
 
-template <class B>
-struct is_reference : std::false_type {};
-template <class T>
-struct is_reference<Reference<T>> : std::true_type {};
-template <class B>
-inline constexpr bool is_reference_v = is_reference<B>::value;
+template <class B> struct is_reference : std::false_type {};
+template <class T> struct is_reference<Reference<T>> : std::true_type {};
+template <class B> inline constexpr bool is_reference_v = is_reference<B>::value;
 
 } // namespace sbi

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <memory>
-#include <type_traits>
-
 #include <sbi/core/arena.hpp>
 #include <sbi/core/view.hpp>
 
@@ -10,13 +7,16 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
+#include <memory>
+#include <type_traits>
+
 namespace sbi {
 
-/// The backend of this machine's cores. It owns the threads a job may use and one memory arena a thread; it is passed
-/// in, never global, and copies share both. Kernels themselves run on the thread that calls them: parallel work is cut
-/// into tasks (micro-batches, blocks of samples) that each run a whole computation in their own arena.
-template <class T = float>
-class Cpu {
+/// The backend of this machine's cores. It owns the threads a job may use and one memory arena a thread; it
+/// is passed in, never global, and copies share both. Kernels themselves run on the thread that calls them:
+/// parallel work is cut into tasks (micro-batches, blocks of samples) that each run a whole computation in
+/// their own arena.
+template <class T = float> class Cpu {
 public:
   static_assert(std::is_floating_point_v<T>, "sbi: Cpu<T> wants float or double");
   using param_t = T;
@@ -32,10 +32,10 @@ public:
   /// The arena of the calling thread.
   [[nodiscard]] Arena& arena() const { return shared_->arenas.local(); }
 
-  /// Runs f(i) for i in [0, n), one task each, in any order on any thread. What f writes must depend on i only; then
-  /// the result does not depend on the number of threads. The first exception thrown by a task is rethrown here.
-  template <class F>
-  void for_each(index_t n, F&& f) const {
+  /// Runs f(i) for i in [0, n), one task each, in any order on any thread. What f writes must depend on i
+  /// only; then the result does not depend on the number of threads. The first exception thrown by a task is
+  /// rethrown here.
+  template <class F> void for_each(index_t n, F&& f) const {
     if (n == 1 || threads() == 1) {
       for (index_t i = 0; i < n; ++i) f(i);
       return;

@@ -6,8 +6,8 @@
 
 namespace sbi {
 
-/// Flushes denormal numbers to zero on the calling thread for the length of a scope and restores the caller's setting
-/// after it. A masked softmax fills products with denormals, which cost a factor of four on x86.
+/// Flushes denormal numbers to zero on the calling thread for the length of a scope and restores the caller's
+/// setting after it. A masked softmax fills products with denormals, which cost a factor of four on x86.
 class FlushDenormals {
 public:
   FlushDenormals(const FlushDenormals&) = delete;

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <memory>
-#include <type_traits>
-
 #include <sbi/core/arena.hpp>
 #include <sbi/core/view.hpp>
 
+#include <memory>
+#include <type_traits>
+
 namespace sbi {
 
-/// The oracle: every kernel as the loop its definition says, one thread, accumulation in double. Slow on purpose and
-/// simple enough to be read as the specification of the fast ones.
-template <class T = double>
-class Reference {
+/// The oracle: every kernel as the loop its definition says, one thread, accumulation in double. Slow on
+/// purpose and simple enough to be read as the specification of the fast ones.
+template <class T = double> class Reference {
 public:
   static_assert(std::is_floating_point_v<T>, "sbi: Reference<T> wants float or double");
   using param_t = T;
@@ -22,8 +21,7 @@ public:
   Reference() : arena_(std::make_shared<Arena>()) {}
   [[nodiscard]] int threads() const { return 1; }
   [[nodiscard]] Arena& arena() const { return *arena_; }
-  template <class F>
-  void for_each(index_t n, F&& f) const {
+  template <class F> void for_each(index_t n, F&& f) const {
     for (index_t i = 0; i < n; ++i) f(i);
   }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/shape.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -8,13 +10,11 @@
 #include <type_traits>
 #include <vector>
 
-#include <sbi/core/shape.hpp>
-
 namespace sbi {
 
-/// Bump allocator over growing blocks. Memory is handed out 64-byte aligned, freed all at once or back to a mark,
-/// and kept for reuse: a loop that resets it allocates in its first round only. Nothing in it is destroyed, so only
-/// trivially destructible types may live here.
+/// Bump allocator over growing blocks. Memory is handed out 64-byte aligned, freed all at once or back to a
+/// mark, and kept for reuse: a loop that resets it allocates in its first round only. Nothing in it is
+/// destroyed, so only trivially destructible types may live here.
 class Arena {
 public:
   struct Mark {
@@ -42,14 +42,12 @@ public:
     return out;
   }
   /// n uninitialised values.
-  template <class T>
-  [[nodiscard]] T* array(index_t n) {
+  template <class T> [[nodiscard]] T* array(index_t n) {
     static_assert(std::is_trivially_destructible_v<T>, "sbi: nothing in an arena is ever destroyed");
     return static_cast<T*>(raw(static_cast<std::size_t>(n) * sizeof(T)));
   }
   /// n zeros.
-  template <class T>
-  [[nodiscard]] T* zeros(index_t n) {
+  template <class T> [[nodiscard]] T* zeros(index_t n) {
     T* out = array<T>(n);
     if (n > 0) std::memset(static_cast<void*>(out), 0, static_cast<std::size_t>(n) * sizeof(T));
     return out;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Missing is NaN in data and a mask inside. NaN is recognised by its bits, so that code built with -ffast-math,
-// where x != x may be folded to false, still sees it.
+// Missing is NaN in data and a mask inside. NaN is recognised by its bits, so that code built with
+// -ffast-math, where x != x may be folded to false, still sees it.
 #pragma once
 #include <bit>
 #include <cstdint>

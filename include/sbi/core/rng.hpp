@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/shape.hpp>
+
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numbers>
 
-#include <sbi/core/shape.hpp>
-
 namespace sbi {
 
-/// One block of Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, SC'11): four random words from a 128-bit counter
-/// and a 64-bit key. Stateless, so the same numbers come from any thread and any device.
+/// One block of Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, SC'11): four random words from a 128-bit
+/// counter and a 64-bit key. Stateless, so the same numbers come from any thread and any device.
 [[nodiscard]] constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                                 std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
@@ -40,7 +40,8 @@ public:
 
   result_type operator()() {
     if (used_ == 4) {
-      block_ = philox4x32({low(position_), high(position_), low(stream_), high(stream_)}, {low(seed_), high(seed_)});
+      block_ = philox4x32({low(position_), high(position_), low(stream_), high(stream_)},
+                          {low(seed_), high(seed_)});
       ++position_;
       used_ = 0;
     }
@@ -78,7 +79,8 @@ public:
 private:
   static constexpr std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
   static constexpr std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
-  static constexpr std::uint64_t mix(std::uint64_t z) { // SplitMix64 finaliser: a bijection that scatters bits
+  static constexpr std::uint64_t
+  mix(std::uint64_t z) { // SplitMix64 finaliser: a bijection that scatters bits
     z += 0x9E3779B97F4A7C15ULL;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
@@ -93,8 +95,7 @@ private:
 };
 
 /// Fisher-Yates permutation of an indexable range.
-template <class Range>
-void shuffle(Rng& rng, Range& range) {
+template <class Range> void shuffle(Rng& rng, Range& range) {
   using std::swap;
   for (index_t i = static_cast<index_t>(range.size()) - 1; i > 0; --i)
     swap(range[static_cast<std::size_t>(i)], range[static_cast<std::size_t>(rng.below(i + 1))]);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/error.hpp>
+
 #include <array>
 #include <cstddef>
 #include <initializer_list>
 #include <string>
-
-#include <sbi/core/error.hpp>
 
 namespace sbi {
 

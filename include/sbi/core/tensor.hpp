@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <vector>
-
 #include <sbi/core/view.hpp>
+
+#include <vector>
 
 namespace sbi {
 
 /// Owning row-major array on the host, zero-initialised. Kernels see its `view()`.
-template <class T>
-class Tensor {
+template <class T> class Tensor {
 public:
   using value_type = T;
   Tensor() = default;
@@ -26,7 +25,9 @@ public:
   [[nodiscard]] const T* data() const { return values_.data(); }
   [[nodiscard]] T* row(index_t r) { return data() + r * cols(); }
   [[nodiscard]] const T* row(index_t r) const { return data() + r * cols(); }
-  [[nodiscard]] T& operator()(index_t r, index_t c) { return values_[static_cast<std::size_t>(r * cols() + c)]; }
+  [[nodiscard]] T& operator()(index_t r, index_t c) {
+    return values_[static_cast<std::size_t>(r * cols() + c)];
+  }
   [[nodiscard]] const T& operator()(index_t r, index_t c) const {
     return values_[static_cast<std::size_t>(r * cols() + c)];
   }

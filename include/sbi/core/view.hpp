@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <type_traits>
-
 #include <sbi/core/shape.hpp>
+
+#include <type_traits>
 
 namespace sbi {
 
@@ -12,8 +12,7 @@ struct Device {};
 
 /// A borrowed row-major array whose rows may be apart by more than their length, so that a slice of the last
 /// axis (q, k, v of one product) is a view too. A default-constructed view is empty: "nobody wants this".
-template <class T, class Space = Host>
-struct View {
+template <class T, class Space = Host> struct View {
   T* data = nullptr;
   Shape shape;
   index_t row_stride = 0;
@@ -24,8 +23,8 @@ struct View {
       : data(data_), shape(shape_), row_stride(row_stride_) {}
   /// A mutable view converts to a constant one.
   template <class U>
-    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
-  constexpr View(View<U, Space> other) : View(other.data, other.shape, other.row_stride) {}
+  requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) constexpr View(View<U, Space> other)
+      : View(other.data, other.shape, other.row_stride) {}
 
   [[nodiscard]] constexpr index_t rows() const { return shape.rows(); }
   [[nodiscard]] constexpr index_t cols() const { return shape.cols(); }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// Matrix products: C = op(A) op(B) (+ bias) or C += op(A) op(B). One register tile does all of them: A is
+// read by broadcast with free strides (so it may be transposed), B by contiguous vectors (packed when it is
+// transposed).
+#pragma once
+#include <sbi/backend/backend.hpp>
+#include <sbi/core/simd.hpp>
+
+#include <algorithm>
+
+namespace sbi {
+
+enum class Transpose : bool { no, yes };
+enum class Write : bool { overwrite, accumulate };
+
+namespace detail {
+
+/// C tile of M rows and V vectors. Each element is one chain of fused multiply-adds over k in order: its bits
+/// do not depend on the tile it falls into.
+template <int M, int V, class T, int N>
+void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
+                  index_t c_row, const T* bias, bool accumulate) {
+  using Vector = Vec<T, N>;
+  Vector sum[M][V];
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+    for (int j = 0; j < V; ++j) sum[i][j] = Vector(0);
+  for (index_t k = 0; k < depth; ++k) {
+    Vector bk[V];
+#pragma GCC unroll 8
+    for (int j = 0; j < V; ++j) bk[j] = Vector::load(b + k * b_row + N * j);
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) {
+      const Vector aik(a[i * a_row + k * a_col]);
+#pragma GCC unroll 8
+      for (int j = 0; j < V; ++j) sum[i][j].raw += aik.raw * bk[j].raw;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+    for (int j = 0; j < V; ++j) {
+      T* at = c + i * c_row + N * j;
+      Vector out = sum[i][j];
+      if (bias) out += Vector::load(bias + N * j);
+      if (accumulate) out += Vector::load(at);
+      out.store(at);
+    }
+}
+
+/// All rows of a column panel V vectors wide.
+template <int V, class T, int N>
+[[gnu::noinline]] void product_panel(index_t rows, index_t depth, const T* a, index_t a_row, index_t a_col,
+                                     const T* b, index_t b_row, T* c, index_t c_row, const T* bias,
+                                     bool accumulate) {
+  // As many rows as the register file holds beside V vectors of B and one of A.
+  constexpr int tall = (native_registers - V - 2) / V > 12 ? 12 : (native_registers - V - 2) / V;
+  index_t i = 0;
+  const auto run = [&]<int M>() {
+    for (; i + M <= rows; i += M)
+      product_tile<M, V, T, N>(depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, bias,
+                               accumulate);
+  };
+  run.template operator()<tall>();
+  if constexpr (tall > 4) run.template operator()<4>();
+  if constexpr (tall > 2) run.template operator()<2>();
+  run.template operator()<1>();
+}
+
+/// C (+)= A B with B row-major. Columns that do not fill a vector are computed in zero-padded scratch.
+template <class T, int N>
+void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
+             index_t a_col, const T* b, index_t b_row, T* c, index_t c_row, const T* bias, bool accumulate) {
+  constexpr int widest = native_registers >= 32 ? 4 : 2;
+  index_t j = 0;
+  const auto run = [&]<int V>() {
+    for (; j + V * N <= cols; j += V * N)
+      product_panel<V, T, N>(rows, depth, a, a_row, a_col, b + j, b_row, c + j, c_row,
+                             bias ? bias + j : nullptr, accumulate);
+  };
+  if constexpr (widest == 4) {
+    run.template operator()<4>();
+    run.template operator()<3>();
+  }
+  run.template operator()<2>();
+  run.template operator()<1>();
+  if (j == cols) return;
+  const ArenaScope scope(arena);
+  const index_t rest = cols - j;
+  T* padded_b = arena.array<T>(depth * N);
+  T* padded_c = arena.array<T>(rows * N);
+  for (index_t k = 0; k < depth; ++k) Vec<T, N>::load(b + k * b_row + j, rest).store(padded_b + k * N);
+  product_panel<1, T, N>(rows, depth, a, a_row, a_col, padded_b, N, padded_c, N, nullptr, false);
+  for (index_t i = 0; i < rows; ++i) {
+    T* at = c + i * c_row + j;
+    auto out = Vec<T, N>::load(padded_c + i * N);
+    if (bias) out += Vec<T, N>::load(bias + j, rest);
+    if (accumulate) out += Vec<T, N>::load(at, rest);
+    out.store(at, rest);
+  }
+}
+
+template <class T>
+void transpose_into(View<const T> from, T* to) { // to [cols, rows], in blocks that fit the first cache
+  constexpr index_t block = 16;
+  const index_t rows = from.rows(), cols = from.cols();
+  for (index_t r0 = 0; r0 < rows; r0 += block)
+    for (index_t c0 = 0; c0 < cols; c0 += block)
+      for (index_t c = c0; c < std::min(c0 + block, cols); ++c)
+        for (index_t r = r0; r < std::min(r0 + block, rows); ++r) to[c * rows + r] = from(r, c);
+}
+
+inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t c_rows, index_t c_cols) {
+  const index_t m = ta == Transpose::no ? a.rows() : a.cols(), ka = ta == Transpose::no ? a.cols() : a.rows();
+  const index_t n = tb == Transpose::no ? b.cols() : b.rows(), kb = tb == Transpose::no ? b.rows() : b.cols();
+  if (ka != kb || m != c_rows || n != c_cols)
+    throw ShapeError(sbi::text("product: A is ", a, ta == Transpose::yes ? " transposed" : "", ", B is ", b,
+                               tb == Transpose::yes ? " transposed" : "", ", C is [", c_rows, ",", c_cols,
+                               "]"));
+}
+
+} // namespace detail
+
+/// C = op(A) op(B) + bias, or C += the same. A, B, C are matrices (leading axes are merged); bias [cols of C]
+/// may be empty. Throws ShapeError when the extents do not fit. The lane count N is a parameter for the
+/// tests' sake.
+template <class T, int N = native_lanes<T>>
+void gemm(const Cpu<T>& be, std::type_identity_t<View<const T>> a, Transpose ta,
+          std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
+          std::type_identity_t<View<const T>> bias = {}) {
+  detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
+  const ArenaScope scope(be.arena());
+  const index_t rows = c.rows(), cols = c.cols();
+  const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
+  const index_t a_row = ta == Transpose::no ? a.row_stride : 1,
+                a_col = ta == Transpose::no ? 1 : a.row_stride;
+  const T* b_data = b.data;
+  index_t b_row = b.row_stride;
+  if (tb == Transpose::yes) {
+    T* packed = be.arena().template array<T>(depth * cols);
+    detail::transpose_into(b, packed);
+    b_data = packed, b_row = cols;
+  }
+  // A slice of the depth keeps its rows of B in the first cache; slices add up in a fixed order.
+  constexpr index_t slice = 256;
+  for (index_t k = 0; k < std::max<index_t>(depth, 1); k += slice)
+    detail::product<T, N>(be.arena(), rows, cols, std::min(slice, depth - k), a.data + k * a_col, a_row,
+                          a_col, b_data + k * b_row, b_row, c.data, c.row_stride,
+                          k == 0 ? bias.data : nullptr, write == Write::accumulate || k > 0);
+}
+
+/// The same by its definition.
+template <class T>
+void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose ta,
+          std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
+          std::type_identity_t<View<const T>> bias = {}) {
+  detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
+  const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
+  for (index_t i = 0; i < c.rows(); ++i)
+    for (index_t j = 0; j < c.cols(); ++j) {
+      double sum = bias ? static_cast<double>(bias.data[j]) : 0.0;
+      for (index_t k = 0; k < depth; ++k)
+        sum += static_cast<double>(ta == Transpose::no ? a(i, k) : a(k, i)) *
+               static_cast<double>(tb == Transpose::no ? b(k, j) : b(j, k));
+      c(i, j) = static_cast<T>(write == Write::accumulate ? static_cast<double>(c(i, j)) + sum : sum);
+    }
+}
+
+} // namespace sbi

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// Fixed-width vectors on the compilers' vector types. The width is a template parameter, so that every width
+// can be tested on any machine; `native_lanes<T>` is the one that the instruction set of this translation
+// unit makes fast.
+#pragma once
+#include <sbi/core/shape.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+namespace sbi {
+
+#if defined(__AVX512F__)
+inline constexpr int native_vector_bytes = 64, native_registers = 32;
+#elif defined(__AVX__)
+inline constexpr int native_vector_bytes = 32, native_registers = 16;
+#else
+inline constexpr int native_vector_bytes = 16, native_registers = 16;
+#endif
+template <class T> inline constexpr int native_lanes = native_vector_bytes / static_cast<int>(sizeof(T));
+
+/// N values of T that are computed together. Comparisons give lane masks for `select`.
+template <class T, int N = native_lanes<T>> struct Vec {
+  static_assert(std::is_floating_point_v<T>, "sbi: Vec<T, N> wants float or double");
+  static_assert(N > 0 && (N & (N - 1)) == 0, "sbi: Vec<T, N> wants N a power of two");
+  using value_type = T;
+  using int_type = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  static constexpr int lanes = N;
+  typedef T raw_type __attribute__((vector_size(N * sizeof(T))));
+  typedef int_type mask_type __attribute__((vector_size(N * sizeof(T))));
+
+  raw_type raw;
+
+  Vec() = default;
+  Vec(raw_type r) : raw(r) {}
+  template <class Number>
+  requires std::is_arithmetic_v<Number> Vec(Number x) : raw(static_cast<T>(x) - raw_type{}) {}
+
+  static Vec load(const T* p) {
+    Vec out;
+    std::memcpy(&out.raw, p, sizeof out.raw);
+    return out;
+  }
+  void store(T* p) const { std::memcpy(p, &raw, sizeof raw); }
+  /// The first `count` lanes from memory, zero in the others.
+  static Vec load(const T* p, index_t count) {
+    Vec out(0);
+    std::memcpy(&out.raw, p, static_cast<std::size_t>(count) * sizeof(T));
+    return out;
+  }
+  void store(T* p, index_t count) const { std::memcpy(p, &raw, static_cast<std::size_t>(count) * sizeof(T)); }
+
+  friend Vec operator+(Vec a, Vec b) { return a.raw + b.raw; }
+  friend Vec operator-(Vec a, Vec b) { return a.raw - b.raw; }
+  friend Vec operator*(Vec a, Vec b) { return a.raw * b.raw; }
+  friend Vec operator/(Vec a, Vec b) { return a.raw / b.raw; }
+  friend Vec operator-(Vec a) { return -a.raw; }
+  Vec& operator+=(Vec b) { return *this = *this + b; }
+  Vec& operator*=(Vec b) { return *this = *this * b; }
+  friend mask_type operator<(Vec a, Vec b) { return a.raw < b.raw; }
+  friend mask_type operator>(Vec a, Vec b) { return a.raw > b.raw; }
+};
+
+template <class T, int N> Vec<T, N> select(typename Vec<T, N>::mask_type mask, Vec<T, N> yes, Vec<T, N> no) {
+  return mask ? yes.raw : no.raw;
+}
+template <class T, int N> Vec<T, N> max(Vec<T, N> a, Vec<T, N> b) { return select(a > b, a, b); }
+template <class T, int N>
+T horizontal_sum(Vec<T, N> v) { // pairwise, in an order that does not depend on the compiler
+  if constexpr (N == 1) {
+    return v.raw[0];
+  } else {
+    T half[N];
+    v.store(half);
+    for (int width = N / 2; width > 0; width /= 2)
+      for (int i = 0; i < width; ++i) half[i] += half[i + width];
+    return half[0];
+  }
+}
+template <class T, int N> T horizontal_max(Vec<T, N> v) {
+  T best = v.raw[0];
+  for (int i = 1; i < N; ++i) best = v.raw[i] > best ? v.raw[i] : best;
+  return best;
+}
+/// Zero in all lanes from `count` on.
+template <class T, int N> Vec<T, N> first_lanes(Vec<T, N> v, index_t count, T rest = T{0}) {
+  T lane[N];
+  v.store(lane);
+  for (index_t i = count; i < N; ++i) lane[i] = rest;
+  return Vec<T, N>::load(lane);
+}
+
+/// e^x to about one unit in the last place. Exactly 0 where the result nears the smallest normal number
+/// (below -86.6 in float, -708 in double), so that no denormals leave it; infinity above the largest, NaN for
+/// NaN.
+template <class T, int N> Vec<T, N> exp(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  using I = typename V::mask_type;
+  constexpr bool single = sizeof(T) == 4;
+  const V low(single ? -86.6 : -708.0), high(single ? 88.7 : 709.7);
+  const V clamped = select(x < low, low, select(x > high, high, x));
+  // x = n log 2 + r with |r| <= log(2) / 2; adding 1.5 * 2^mantissa leaves n in the low bits of the sum.
+  const V magic(single ? 12582912.0 : 6755399441055744.0);
+  const V shifted = clamped * V(1.4426950408889634) + magic;
+  const V n = shifted - magic;
+  const V r = (clamped - n * V(single ? 0.693145752 : 6.93147180369123816490e-01)) -
+              n * V(single ? 1.42860677e-6 : 1.90821492927058770002e-10);
+  V p;
+  if constexpr (single) {
+    p = V(1.3888889e-3);
+    for (double c : {8.3333333e-3, 4.1666667e-2, 0.16666667, 0.5, 1.0, 1.0}) p = p * r + V(c);
+  } else {
+    p = V(1.0 / 6227020800.0);
+    for (double c : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+                     1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
+      p = p * r + V(c);
+  }
+  // 2^n as 2 * 2^(n - 1): n reaches 128 (1024 in double), one more than an exponent holds.
+  I bits;
+  std::memcpy(&bits, &shifted.raw, sizeof bits);
+  constexpr int mantissa = single ? 23 : 52;
+  bits = ((bits - 1) << mantissa) + (static_cast<typename V::int_type>(single ? 127 : 1023) << mantissa);
+  V scale;
+  std::memcpy(&scale.raw, &bits, sizeof bits);
+  V result = (p * scale) * V(2);
+  result = select(x > high, V(std::numeric_limits<T>::infinity()), result);
+  return select(x < low, V(0), result);
+}
+template <class T, int N> Vec<T, N> sqrt(Vec<T, N> x) {
+  T lane[N];
+  x.store(lane);
+  for (int i = 0; i < N; ++i) lane[i] = std::sqrt(lane[i]);
+  return Vec<T, N>::load(lane);
+}
+
+} // namespace sbi

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/autodiff/tape.hpp>
+#include <sbi/backend/attention.hpp>
+
+namespace sbi::ops {
+
+/// Multi-head scaled dot-product attention (Vaswani et al. 2017) with an additive mask: softmax(q k' /
+/// sqrt(e) + M) v for each head of width e. qkv is [samples * tokens, 3 width]; the result [samples * tokens,
+/// width].
+template <class T> struct Attention {
+  AttentionExtent<T> at;
+
+  Shape shape(Shape qkv) const {
+    const index_t width = qkv.cols() / 3;
+    if (at.heads < 1 || qkv.cols() % 3 != 0 || width % at.heads != 0)
+      throw ShapeError(sbi::text("attention: qkv is ", qkv, " with ", at.heads,
+                                 " heads; want [*,3 * heads * head width]"));
+    if (at.tokens < 1 || qkv.rows() % at.tokens != 0)
+      throw ShapeError(
+          sbi::text("attention: qkv is ", qkv, "; want rows in multiples of ", at.tokens, " tokens"));
+    const index_t samples = qkv.rows() / at.tokens;
+    if (at.mask && at.mask.size() != (at.mask.shape.rank() == 3 ? samples : 1) * at.tokens * at.keys())
+      throw ShapeError(sbi::text("attention: mask is ", at.mask.shape, "; want [", samples, ",", at.tokens,
+                                 ",", at.keys(), "] or its last two axes"));
+    if (at.context_tokens > 0 && (at.samples_per_context < 1 || samples % at.samples_per_context != 0 ||
+                                  at.context.cols() != 2 * width ||
+                                  at.context.rows() != samples / at.samples_per_context * at.context_tokens))
+      throw ShapeError(sbi::text("attention: context is ", at.context.shape, "; want [",
+                                 samples / std::max<index_t>(at.samples_per_context, 1) * at.context_tokens,
+                                 ",", 2 * width, "]"));
+    return qkv.with_cols(width);
+  }
+  Shape saved(Shape qkv) const { return {qkv.rows() * at.heads, at.keys()}; }
+  template <Backend B> void fwd(B& be, View<const T> qkv, View<T> y, View<T> p) const {
+    attention_forward(be, at, qkv, y, p);
+  }
+  template <Backend B>
+  void vjp(B& be, View<const T> qkv, View<const T>, View<const T> p, View<const T> dy, View<T> dqkv) const {
+    attention_backward(be, at, qkv, p, dy, dqkv);
+  }
+};
+
+} // namespace sbi::ops
