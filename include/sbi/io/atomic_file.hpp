@@ -5,6 +5,8 @@
 #include <sbi/core/error.hpp>
 
 #include <atomic>
+#include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -39,15 +41,30 @@ public:
 
   [[nodiscard]] const std::string& temporary() const { return temporary_; }
 
-  /// Puts the finished file in its place. Throws FileError if the rename fails.
+  /// Forces the finished file to the disk and puts it in its place: after a crash of the machine either the
+  /// old file or the whole new one is there. Throws FileError if the disk refuses (full, gone) or the rename
+  /// fails.
   void commit() {
+    if (const int error = sync(temporary_, O_WRONLY))
+      throw FileError(text(path_, ": cannot be written: ", std::generic_category().message(error)));
     std::error_code error;
     std::filesystem::rename(temporary_, path_, error);
     if (error) throw FileError(text(path_, ": cannot be put in place: ", error.message()));
     committed_ = true;
+    const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+    sync(folder.empty() ? "." : folder.string(),
+         O_RDONLY); // a folder that cannot be opened still holds the file
   }
 
 private:
+  static int sync(const std::string& path, int flags) {
+    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+    if (descriptor < 0) return errno;
+    const int error =
+        ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno; // EINVAL: nothing to sync there
+    return ::close(descriptor) == 0 || error != 0 ? error : errno;
+  }
+
   std::string path_, temporary_;
   bool committed_ = false;
 };
