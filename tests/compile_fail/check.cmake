@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 include(${FLAGS})
 set(flags -std=c++20 -fsyntax-only)
+list(REMOVE_ITEM folders ${implicit}) # named again, they would hide each other's #include_next
 foreach(folder IN LISTS folders)
   list(APPEND flags -isystem ${folder})
 endforeach()

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include <sbi/backend/cpu.hpp>
+#include <sbi/core/rng.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <vector>
+
+using sbi::Cpu;
+using sbi::index_t;
+
+TEST_CASE("backend/cpu: every index runs once, whatever the number of threads") {
+  for (int threads : {1, 2, 4}) {
+    const Cpu<float> cpu(threads);
+    CHECK(cpu.threads() == threads);
+    std::vector<std::atomic<int>> runs(1000);
+    cpu.for_each(1000, [&](index_t i) { ++runs[static_cast<std::size_t>(i)]; });
+    int wrong = 0;
+    for (const auto& r : runs) wrong += r != 1;
+    CHECK(wrong == 0);
+    cpu.for_each(0, [&](index_t) { FAIL("nothing to run"); });
+  }
+  CHECK(Cpu<double>{}.threads() >= 1);
+}
+
+TEST_CASE("backend/cpu: the same bits from any number of threads") {
+  const auto run = [](int threads) {
+    const Cpu<double> cpu(threads);
+    const sbi::Rng rng(11);
+    std::vector<double> out(300);
+    cpu.for_each(300, [&](index_t i) {
+      auto own = rng.split(static_cast<std::uint64_t>(i));
+      for (int k = 0; k < 50; ++k) out[static_cast<std::size_t>(i)] += own.normal();
+    });
+    return out;
+  };
+  const auto one = run(1);
+  CHECK(run(2) == one);
+  CHECK(run(5) == one);
+}
+
+TEST_CASE("backend/cpu: the arena belongs to the thread, and copies share it") {
+  const Cpu<float> cpu(3);
+  const Cpu<float> copy = cpu;
+  CHECK(&copy.arena() == &cpu.arena());
+  std::atomic<int> clashes{0};
+  cpu.for_each(200, [&](index_t i) {
+    const sbi::ArenaScope scope(cpu.arena());
+    auto* mine = cpu.arena().array<index_t>(1000);
+    for (int k = 0; k < 1000; ++k) mine[k] = i;
+    for (int k = 0; k < 1000; ++k) clashes += mine[k] != i;
+  });
+  CHECK(clashes == 0);
+  CHECK(&Cpu<float>(1).arena() != &cpu.arena());
+}
+
+TEST_CASE("backend/cpu: loops nest") {
+  const Cpu<float> cpu(2);
+  std::atomic<int> runs{0};
+  cpu.for_each(8, [&](index_t) { cpu.for_each(8, [&](index_t) { ++runs; }); });
+  CHECK(runs == 64);
+}
+
+TEST_CASE("backend/cpu: a task's exception arrives at the caller, and the backend stays usable") {
+  for (int threads : {1, 3}) {
+    const Cpu<float> cpu(threads);
+    const auto run = [&] {
+      cpu.for_each(100, [](index_t i) {
+        if (i == 57) throw sbi::ValueError("task 57");
+      });
+    };
+    CHECK_THROWS_WITH_AS(run(), "task 57", sbi::ValueError);
+    std::atomic<int> runs{0};
+    cpu.for_each(10, [&](index_t) { ++runs; });
+    CHECK(runs == 10);
+  }
+}
+
+TEST_CASE("backend/cpu: a negative number of threads is refused") {
+  CHECK_THROWS_WITH_AS(Cpu<float>(-2), "cpu: threads = -2; want 0 (all) or more", sbi::ValueError);
+}
