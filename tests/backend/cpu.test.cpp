@@ -10,7 +10,7 @@
 using sbi::Cpu;
 using sbi::index_t;
 
-TEST_CASE("backend/cpu: every index runs once, whatever the number of threads") {
+TEST_CASE_FIXTURE(ManyThreads, "backend/cpu: every index runs once, whatever the number of threads") {
   for (int threads : {1, 2, 4}) {
     const Cpu<float> cpu(threads);
     CHECK(cpu.threads() == threads);
@@ -24,7 +24,7 @@ TEST_CASE("backend/cpu: every index runs once, whatever the number of threads") 
   CHECK(Cpu<double>{}.threads() >= 1);
 }
 
-TEST_CASE("backend/cpu: the same bits from any number of threads") {
+TEST_CASE_FIXTURE(ManyThreads, "backend/cpu: the same bits from any number of threads") {
   const auto run = [](int threads) {
     const Cpu<double> cpu(threads);
     const sbi::Rng rng(11);
@@ -40,7 +40,7 @@ TEST_CASE("backend/cpu: the same bits from any number of threads") {
   CHECK(run(5) == one);
 }
 
-TEST_CASE("backend/cpu: the arena belongs to the thread, and copies share it") {
+TEST_CASE_FIXTURE(ManyThreads, "backend/cpu: the arena belongs to the thread, and copies share it") {
   const Cpu<float> cpu(3);
   const Cpu<float> copy = cpu;
   CHECK(&copy.arena() == &cpu.arena());
@@ -55,14 +55,15 @@ TEST_CASE("backend/cpu: the arena belongs to the thread, and copies share it") {
   CHECK(&Cpu<float>(1).arena() != &cpu.arena());
 }
 
-TEST_CASE("backend/cpu: loops nest") {
+TEST_CASE_FIXTURE(ManyThreads, "backend/cpu: loops nest") {
   const Cpu<float> cpu(2);
   std::atomic<int> runs{0};
   cpu.for_each(8, [&](index_t) { cpu.for_each(8, [&](index_t) { ++runs; }); });
   CHECK(runs == 64);
 }
 
-TEST_CASE("backend/cpu: a task's exception arrives at the caller, and the backend stays usable") {
+TEST_CASE_FIXTURE(ManyThreads,
+                  "backend/cpu: a task's exception arrives at the caller, and the backend stays usable") {
   for (int threads : {1, 3}) {
     const Cpu<float> cpu(threads);
     const auto run = [&] {
