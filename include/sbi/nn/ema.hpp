@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/core/shape.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace sbi::nn {
+
+/// Exponential moving average of parameters. The decay rises as (1 + n) / (10 + n) to its limit, so that the
+/// first values are forgotten at once.
+template <class T> class Ema {
+public:
+  explicit Ema(std::vector<T> start, double decay = 0.999) : average_(std::move(start)), decay_(decay) {}
+
+  void update(const std::vector<T>& values) {
+    const double n = static_cast<double>(++updates_);
+    const T fresh = static_cast<T>(1 - std::min(decay_, (1 + n) / (10 + n)));
+    for (std::size_t i = 0; i < average_.size(); ++i) average_[i] += fresh * (values[i] - average_[i]);
+  }
+  [[nodiscard]] const std::vector<T>& average() const { return average_; }
+
+  /// The state that a resumed run needs.
+  [[nodiscard]] std::vector<T>& average() { return average_; }
+  [[nodiscard]] index_t& updates() { return updates_; }
+
+private:
+  std::vector<T> average_;
+  double decay_;
+  index_t updates_ = 0;
+};
+
+} // namespace sbi::nn
