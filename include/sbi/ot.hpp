@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+// Optimal transport between weighted point clouds.
+#pragma once
+#include <sbi/ot/divergence.hpp>

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Ground costs between points, and their matrices.
+#pragma once
+#include <sbi/backend/backend.hpp>
+#include <sbi/core/missing.hpp>
+#include <sbi/core/simd.hpp>
+#include <sbi/core/tensor.hpp>
+
+#include <cmath>
+#include <concepts>
+#include <span>
+#include <vector>
+
+namespace sbi::ot {
+
+/// A symmetric ground cost c(x, y) = c(y, x) between points of d coordinates, with its gradient in the first:
+/// `add_gradient(w, x, y, out)` does out += w dc(x, y)/dx.
+template <class C, class T>
+concept Cost = requires(const C& cost, T weight, std::span<const T> x, std::span<T> out) {
+  { cost(x, x) } -> std::convertible_to<T>;
+  cost.add_gradient(weight, x, x, out);
+};
+
+/// A cost that is a function of the squared distance alone; its matrices are built with SIMD.
+template <class C, class T>
+concept RadialCost = Cost<C, T> && requires(const C& cost, T squared) {
+  { cost.of_squared_distance(squared) } -> std::convertible_to<T>;
+};
+
+/// sum_k (x_k - y_k)^2 by differences: |x|^2 + |y|^2 - 2 x.y loses the digits that x and y have in common.
+template <class T> [[nodiscard]] T squared_distance(std::span<const T> x, std::span<const T> y) {
+  T sum = 0;
+  for (std::size_t k = 0; k < x.size(); ++k) sum += (x[k] - y[k]) * (x[k] - y[k]);
+  return sum;
+}
+
+/// c = |x - y|^2. Convention: without the factor 1/2.
+struct SquaredEuclidean {
+  template <class T> T of_squared_distance(T squared) const { return squared; }
+  template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
+    return squared_distance(x, y);
+  }
+  template <class T>
+  void add_gradient(T weight, std::span<const T> x, std::span<const T> y, std::span<T> out) const {
+    for (std::size_t k = 0; k < x.size(); ++k) out[k] += 2 * weight * (x[k] - y[k]);
+  }
+};
+
+/// c = |x - y|. Its gradient at coincident points, where it has none, is 0 (the subgradient of least norm).
+struct Euclidean {
+  template <class T> T of_squared_distance(T squared) const { return std::sqrt(squared); }
+  template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
+    return std::sqrt(squared_distance(x, y));
+  }
+  template <class T>
+  void add_gradient(T weight, std::span<const T> x, std::span<const T> y, std::span<T> out) const {
+    const T distance = (*this)(x, y);
+    if (distance == 0) return;
+    for (std::size_t k = 0; k < x.size(); ++k) out[k] += weight / distance * (x[k] - y[k]);
+  }
+};
+
+namespace detail {
+inline constexpr index_t row_block = 32; // rows a task
+
+template <class B, class F> void for_each_row(const B& be, index_t rows, F&& f) {
+  be.for_each((rows + row_block - 1) / row_block, [&](index_t block) {
+    for (index_t i = block * row_block; i < std::min(rows, (block + 1) * row_block); ++i) f(i);
+  });
+}
+
+template <class T> [[nodiscard]] Tensor<T> transposed(View<const T> x, index_t padded_rows) {
+  Tensor<T> out(Shape{x.cols(), padded_rows});
+  constexpr index_t tile = 32;
+  for (index_t i0 = 0; i0 < x.rows(); i0 += tile)
+    for (index_t j0 = 0; j0 < x.cols(); j0 += tile)
+      for (index_t j = j0; j < std::min(j0 + tile, x.cols()); ++j)
+        for (index_t i = i0; i < std::min(i0 + tile, x.rows()); ++i) out(j, i) = x(i, j);
+  return out;
+}
+
+/// |x_i - y_j|^2 of one row i against all y, given transposed and padded to whole vectors.
+template <class T> void squared_distance_row(const T* x, const Tensor<T>& y, index_t count, T* out) {
+  using V = Vec<T>;
+  constexpr index_t chunk = 4 * V::lanes;
+  for (index_t j = 0; j < count; j += chunk) {
+    V sum[4] = {V(0), V(0), V(0), V(0)};
+    for (index_t k = 0; k < y.rows(); ++k)
+      for (int v = 0; v < 4; ++v) {
+        const V difference = V(x[k]) - V::load(y.row(k) + j + v * V::lanes);
+        sum[v] += difference * difference;
+      }
+    for (int v = 0; v < 4; ++v) {
+      const index_t at = j + v * V::lanes;
+      if (at + V::lanes <= count)
+        sum[v].store(out + at);
+      else if (at < count)
+        sum[v].store(out + at, count - at);
+    }
+  }
+}
+
+template <class T> void check_points(const char* who, const char* name, View<const T> points) {
+  if (points.shape.rank() != 2)
+    throw ShapeError(
+        sbi::text("ot: ", who, ": ", name, " is ", points.shape, "; want [points, coordinates]"));
+  for (index_t i = 0; i < points.rows(); ++i)
+    for (index_t k = 0; k < points.cols(); ++k)
+      if (!is_finite(points(i, k)))
+        throw ValueError(
+            sbi::text("ot: ", who, ": ", name, "[", i, ",", k, "] = ", points(i, k), "; want finite"));
+}
+} // namespace detail
+
+/// The matrix c(x_i, y_j), [n, m], of points x [n, d] and y [m, d]. Throws ShapeError for different d and
+/// ValueError for a coordinate that is not finite.
+template <class B, class C, class T = typename B::compute_t>
+[[nodiscard]] Tensor<T> cost_matrix(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
+                                    std::type_identity_t<View<const T>> y) {
+  static_assert(Cost<C, T>,
+                "sbi: a transport cost needs c(x, y) and add_gradient(weight, x, y, out) on spans");
+  detail::check_points("cost matrix", "x", x);
+  detail::check_points("cost matrix", "y", y);
+  if (x.cols() != y.cols())
+    throw ShapeError(
+        sbi::text("ot: cost matrix: x is ", x.shape, ", y is ", y.shape, "; want equal last axes"));
+  const index_t n = x.rows(), m = y.rows();
+  const auto d = static_cast<std::size_t>(x.cols());
+  Tensor<T> out(Shape{n, m});
+  if constexpr (RadialCost<C, T> && !is_reference_v<B>) {
+    constexpr index_t chunk = 4 * Vec<T>::lanes;
+    const Tensor<T> columns = detail::transposed<T>(y, (m + chunk - 1) / chunk * chunk);
+    detail::for_each_row(be, n, [&](index_t i) {
+      T* row = out.row(i);
+      detail::squared_distance_row(x.row(i), columns, m, row);
+      for (index_t j = 0; j < m; ++j) row[j] = cost.of_squared_distance(row[j]);
+    });
+  } else {
+    detail::for_each_row(be, n, [&](index_t i) {
+      for (index_t j = 0; j < m; ++j)
+        out(i, j) = cost(std::span<const T>(x.row(i), d), std::span<const T>(y.row(j), d));
+    });
+  }
+  return out;
+}
+
+} // namespace sbi::ot

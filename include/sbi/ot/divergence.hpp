@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Sinkhorn divergences between weighted point clouds: entropic transport without its bias towards the mean.
+//
+// One price for both marginals (infinity: balanced; Feydy et al. 2019, Sejourne et al. 2019):
+//   S(a, b) = OT(a, b) - OT(a, a)/2 - OT(b, b)/2 + eps/2 (|a| - |b|)^2.
+//
+// rho_a finite, rho_b = infinity (a are simulations, which may be reweighted, b are real stars, which may
+// not). No choice of self terms for the semi-unbalanced OT gives both S(a, a) = 0 and S >= 0: with each
+// side's own price S(a, a) > 0, with the pair of prices S can be negative. The reweighting is therefore put
+// outside:
+//   S(a, b) = min_w rho_a KL(w | a) + S_balanced(w, b)   over w >= 0 with |w| = |b|,
+// which is >= 0, 0 exactly for a = b, and balanced for rho_a -> infinity. The w are importance weights.
+#pragma once
+#include <sbi/ot/reweight.hpp>
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+namespace sbi::ot {
+
+/// What to do when the residual stays above the tolerance, where envelope gradients are wrong.
+enum class Unconverged { refuse, report };
+
+struct DivergenceOptions {
+  SinkhornOptions sinkhorn;
+  Unconverged unconverged = Unconverged::refuse; ///< refuse: throw NumericalError; report: see `converged`
+  bool gradients = true;
+};
+
+template <class T> struct Divergence {
+  double value = 0;
+  double residual = 0; ///< the largest of the three problems
+  int iterations = 0;  ///< their sum
+  bool converged = false;
+  std::vector<T> w; ///< [n] weights of x in the optimum: a (scaled to |b|) if balanced, reweighted if not
+  Tensor<T> dx, dy; ///< [n,d], [m,d] gradients with respect to the points
+  std::vector<T> da, db; ///< [n], [m] with respect to the weights; balanced: defined up to a common constant
+                         ///< and valid for changes that keep the masses equal
+  SinkhornResult<T> ab, aa, bb;
+};
+
+namespace detail {
+/// out_i += sign sum_j P_ij d1 c(x_i, y_j)
+template <class B, class C, class T>
+void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<const T> x, View<const T> y,
+                       const std::vector<T>& left, const std::vector<T>& right, double eps, T sign,
+                       Tensor<T>& out) {
+  const auto d = static_cast<std::size_t>(x.cols());
+  for_each_row(be, x.rows(), [&](index_t i) {
+    const T bias = left[static_cast<std::size_t>(i)];
+    if (!is_finite(bias)) return;
+    Arena& arena = be.arena();
+    const ArenaScope scope(arena);
+    T* plan = arena.template array<T>(y.rows());
+    plan_row(matrix.row(i), right.data(), bias, static_cast<T>(1 / eps), y.rows(), plan);
+    for (index_t j = 0; j < y.rows(); ++j)
+      if (plan[j] > 0)
+        cost.add_gradient(sign * plan[j], std::span<const T>(x.row(i), d), std::span<const T>(y.row(j), d),
+                          std::span<T>(out.row(i), d));
+  });
+}
+
+/// d S / d weight of one side: f - p, with a finite price (rho + eps)(exp(-p/rho) - exp(-f/rho)).
+template <class T>
+void add_weight_gradient(const std::vector<T>& cross, const std::vector<T>& self, double price, double eps,
+                         std::vector<T>& out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const double f = static_cast<double>(cross[i]), p = static_cast<double>(self[i]);
+    const double slope =
+        is_finite(price) ? (price + eps) * (std::exp(-p / price) - std::exp(-f / price)) : f - p;
+    out[i] += static_cast<T>(slope);
+  }
+}
+
+template <class B, class C, class T>
+void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y, const Tensor<T>& xy,
+                   const Tensor<T>& yx, const Tensor<T>& xx, const Tensor<T>& yy, const Weights<T>& a,
+                   const Weights<T>& b, const SinkhornOptions& options, Divergence<T>& out) {
+  const double eps = options.epsilon;
+  if (out.da.empty()) { // the reweighted problem has filled them
+    out.da.assign(a.value.size(), T{0}), out.db.assign(b.value.size(), T{0});
+    add_weight_gradient(out.ab.f, out.aa.f, options.rho_a, eps, out.da);
+  }
+  add_weight_gradient(out.ab.g, out.bb.f, options.rho_b, eps, out.db);
+  const auto f = biases<T>(a.log, out.ab.f, eps), g = biases<T>(b.log, out.ab.g, eps);
+  const auto p = biases<T>(a.log, out.aa.f, eps), q = biases<T>(b.log, out.bb.f, eps);
+  out.dx = Tensor<T>(x.shape), out.dy = Tensor<T>(y.shape);
+  add_plan_gradient<B, C, T>(be, cost, xy.view(), x, y, f, g, eps, T{1}, out.dx);
+  add_plan_gradient<B, C, T>(be, cost, xx.view(), x, x, p, p, eps, T{-1}, out.dx);
+  add_plan_gradient<B, C, T>(be, cost, yx.view(), y, x, g, f, eps, T{1}, out.dy);
+  add_plan_gradient<B, C, T>(be, cost, yy.view(), y, y, q, q, eps, T{-1}, out.dy);
+}
+} // namespace detail
+
+/// Sinkhorn divergence of x [n, d] with weights a and y [m, d] with weights b (empty: uniform), its gradients
+/// by the envelope theorem. Prices: rho_a = rho_b (balanced for infinity), or rho_a finite and rho_b
+/// infinite. The residual of the reweighted problem is the largest of the l1 errors of the two plans' rows
+/// and of w, relative to |b|. `start` warm-starts from an earlier result of the same sizes. Throws what
+/// `sinkhorn` throws; ValueError for other prices; NumericalError when a problem does not reach the
+/// tolerance, unless that is only to be reported.
+template <class B, class C, class T = typename B::compute_t>
+[[nodiscard]] Divergence<T>
+sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
+                    std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
+                    std::type_identity_t<std::span<const T>> b, const DivergenceOptions& options,
+                    const Divergence<T>* start = nullptr) {
+  const SinkhornOptions& run = options.sinkhorn;
+  detail::check(run);
+  const double eps = run.epsilon, rho = run.rho_a;
+  const bool reweighted = is_finite(rho) && !is_finite(run.rho_b), balanced = !is_finite(rho);
+  if (!reweighted && !(run.rho_a == run.rho_b))
+    throw ValueError(sbi::text("sinkhorn divergence: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b,
+                               "; want equal prices, or rho_b infinite (exchange the clouds if rho_a is)"));
+  const Tensor<T> xy = cost_matrix(be, cost, x, y), xx = cost_matrix(be, cost, x, x),
+                  yy = cost_matrix(be, cost, y, y);
+  const Tensor<T> yx = detail::transposed<T>(xy.view(), x.rows());
+  Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
+  if (balanced) detail::balance(wa, wb);
+  Divergence<T> out;
+  SinkhornOptions own = run;
+  own.rho_a = run.rho_b;
+  out.bb = detail::symmetrise<B, T>(be, yy.view(), wb, own, start ? &start->bb.f : nullptr);
+  if (reweighted) {
+    auto solution = detail::reweight<B, T>(be, xy.view(), yx.view(), xx.view(), wa, wb, run,
+                                           start ? &start->ab : nullptr, start ? &start->aa : nullptr);
+    out.value = solution.price;
+    for (double ratio : solution.ratio) out.da.push_back(static_cast<T>(rho * (1 - ratio)));
+    out.db.assign(wb.value.size(), static_cast<T>(-solution.lambda));
+    out.ab = std::move(solution.cross), out.aa = std::move(solution.self), wa = std::move(solution.w);
+  } else {
+    out.ab = detail::alternate<B, T>(be, xy.view(), yx.view(), wa, wb, run, start ? &start->ab.f : nullptr);
+    out.aa = detail::symmetrise<B, T>(be, xx.view(), wa, run, start ? &start->aa.f : nullptr);
+    out.value = 0.5 * eps * (wa.mass - wb.mass) * (wa.mass - wb.mass);
+  }
+  out.value += out.ab.value - 0.5 * (out.aa.value + out.bb.value);
+  out.residual = std::max({out.ab.residual, out.aa.residual, out.bb.residual});
+  out.iterations = out.ab.iterations + out.bb.iterations + (reweighted ? 0 : out.aa.iterations);
+  out.converged = out.residual <= detail::tolerance_of<T>(run);
+  if (!out.converged && options.unconverged == Unconverged::refuse)
+    throw NumericalError(sbi::text("sinkhorn divergence: residual ", out.residual, " after ", out.iterations,
+                                   " iterations; want <= ", detail::tolerance_of<T>(run),
+                                   ": raise max_iterations, epsilon or tolerance"));
+  for (double w : wa.value) out.w.push_back(static_cast<T>(w));
+  if (options.gradients) detail::add_gradients(be, cost, x, y, xy, yx, xx, yy, wa, wb, run, out);
+  return out;
+}
+
+} // namespace sbi::ot

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Sinkhorn divergence to a cloud of fixed weights, from a cloud that may be reweighted at a price:
+//   min_w rho KL(w | a) + S_balanced(w, b)   over w >= 0 with |w| = |b|.
+// Its optimum is log w_i = log a_i + (p_i - f_i - lambda) / rho with f of OT(w, b) and p of OT(w, w); the
+// fixed point is reached together with those of f, g and p, and for rho >= eps every step of it is
+// nonexpansive.
+#pragma once
+#include <sbi/ot/sinkhorn.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+namespace sbi::ot::detail {
+
+template <class T> struct Reweighted {
+  SinkhornResult<T> cross, self; ///< of OT(w, b) and OT(w, w); one residual: the largest of the l1 errors of
+                                 ///< both plans' rows and of w, relative to |b|
+  Weights<T> w;
+  std::vector<double> ratio; ///< w / a, also where a is 0
+  double lambda = 0;         ///< multiplier of |w| = |b|
+  double price = 0;          ///< rho KL(w | a)
+};
+
+template <class B, class T>
+[[nodiscard]] Reweighted<T> reweight(const B& be, View<const T> cost, View<const T> cost_t,
+                                     View<const T> cost_self, const Weights<T>& a, const Weights<T>& b,
+                                     SinkhornOptions options, const SinkhornResult<T>* start_cross,
+                                     const SinkhornResult<T>* start_self) {
+  const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
+  const std::size_t n = a.value.size();
+  const double range = std::max(checked_range(cost, a, b), checked_range(cost_self, a, a));
+  Reweighted<T> out{{}, {}, a, std::vector<double>(n, 0), 0, 0};
+  std::vector<T>&f = out.cross.f, &g = out.cross.g, &p = out.self.f;
+  begin("f", f, n, start_cross ? &start_cross->f : nullptr, options);
+  begin("p", p, n, start_self ? &start_self->f : nullptr, options);
+  g.assign(b.value.size(), T{0});
+  std::vector<T> next_f(n), next_p(n);
+  std::vector<double> wish(n), log_ratio(n);
+  bool first = true;
+  // Subtracts the constant that gives a exp(v) the mass of b.
+  const auto normalise = [&](std::vector<double>& v) {
+    double peak = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      if (a.value[i] > 0) peak = std::max(peak, v[i]);
+    for (std::size_t i = 0; i < n; ++i)
+      if (a.value[i] > 0) sum += a.value[i] * std::exp(v[i] - peak);
+    const double constant = peak + std::log(sum / b.mass);
+    for (double& entry : v) entry -= constant;
+    return constant;
+  };
+  std::tie(out.cross.residual, out.cross.iterations) = anneal(options, range, tolerance, [&](double eps) {
+    if (!first)
+      for (std::size_t i = 0; i < n; ++i) {
+        f[i] = next_f[i];
+        p[i] = static_cast<T>(0.5 * (static_cast<double>(p[i]) + static_cast<double>(next_p[i])));
+      }
+    for (std::size_t i = 0; i < n; ++i)
+      wish[i] = (static_cast<double>(p[i]) - static_cast<double>(f[i])) / rho;
+    out.lambda = rho * normalise(wish);
+    // Below rho = eps the undamped step overshoots: the entropy of the plan then outweighs the price of w.
+    const double step = first ? 1 : std::min(1.0, rho / eps);
+    for (std::size_t i = 0; i < n; ++i) log_ratio[i] += step * (wish[i] - log_ratio[i]);
+    normalise(log_ratio);
+    first = false;
+    out.w.assign_scaled(a, log_ratio);
+    softmin(be, cost_t, out.w.log, f, eps, g);
+    softmin(be, cost, b.log, g, eps, next_f);
+    softmin(be, cost_self, out.w.log, p, eps, next_p);
+    double weights = 0;
+    for (std::size_t i = 0; i < n; ++i) weights += std::abs(a.value[i] * std::exp(wish[i]) - out.w.value[i]);
+    return std::max({row_residual(out.w, f, next_f, eps, exact_marginal, out.cross.mass),
+                     row_residual(out.w, p, next_p, eps, exact_marginal, out.self.mass), weights / b.mass});
+  });
+  for (std::size_t i = 0; i < n; ++i) {
+    out.ratio[i] = std::exp(log_ratio[i]);
+    out.price += rho * (out.w.value[i] * (log_ratio[i] - 1) + a.value[i]);
+  }
+  out.cross.converged = out.cross.residual <= tolerance;
+  const double eps = options.epsilon, product = b.mass * b.mass;
+  out.cross.value =
+      side(out.w, f, exact_marginal) + side(b, g, exact_marginal) - eps * (out.cross.mass - product);
+  out.self.value = 2 * side(out.w, p, exact_marginal) - eps * (out.self.mass - product);
+  out.self.residual = out.cross.residual, out.self.iterations = out.cross.iterations;
+  out.self.converged = out.cross.converged, out.self.g = p;
+  return out;
+}
+
+} // namespace sbi::ot::detail
