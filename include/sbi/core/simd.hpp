@@ -39,12 +39,17 @@ template <class T, int N = native_lanes<T>> struct Vec {
   template <class Number>
   requires std::is_arithmetic_v<Number> Vec(Number x) : raw(static_cast<T>(x) - raw_type{}) {}
 
+  // GCC 12 warns of whole vectors beyond the end of short arrays, on paths that are never taken.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
   static Vec load(const T* p) {
     Vec out;
     std::memcpy(&out.raw, p, sizeof out.raw);
     return out;
   }
   void store(T* p) const { std::memcpy(p, &raw, sizeof raw); }
+#pragma GCC diagnostic pop
   /// The first `count` lanes from memory, zero in the others.
   static Vec load(const T* p, index_t count) {
     Vec out(0);
