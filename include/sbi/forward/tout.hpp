@@ -2,16 +2,13 @@
 #pragma once
 #include <sbi/core/error.hpp>
 #include <sbi/forward/concepts.hpp>
+#include <sbi/forward/constants.hpp>
 
 #include <array>
 #include <cmath>
 #include <optional>
 
 namespace sbi::forward {
-
-/// Effective temperature of the nominal Sun (IAU 2015 Resolution B3) [K], and its surface gravity [log10
-/// cm/s^2].
-inline constexpr double solar_teff = 5772, solar_log_g = 4.438;
 
 /// The zero-age main sequence of Tout, Pols, Eggleton & Han (1996, MNRAS 281, 257): luminosity and radius as
 /// rational functions of mass whose coefficients are quartic in log10(Z/0.02). Valid, and defined here, for
