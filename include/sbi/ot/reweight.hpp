@@ -40,6 +40,11 @@ template <class B, class T>
   std::vector<T> next_f(n), next_p(n);
   std::vector<double> wish(n), log_ratio(n);
   bool first = true;
+  std::vector<T> state(f), image(2 * n);
+  state.insert(state.end(), p.begin(), p.end());
+  std::vector<double> both(a.value);
+  both.insert(both.end(), a.value.begin(), a.value.end());
+  Anderson<T> accelerate(both);
   // Subtracts the constant that gives a exp(v) the mass of b.
   const auto normalise = [&](std::vector<double>& v) {
     double peak = -std::numeric_limits<double>::infinity(), sum = 0;
@@ -52,11 +57,18 @@ template <class B, class T>
     return constant;
   };
   std::tie(out.cross.residual, out.cross.iterations) = anneal(options, range, tolerance, [&](double eps) {
-    if (!first)
+    if (!first) {
       for (std::size_t i = 0; i < n; ++i) {
-        f[i] = next_f[i];
-        p[i] = static_cast<T>(0.5 * (static_cast<double>(p[i]) + static_cast<double>(next_p[i])));
+        image[i] = next_f[i];
+        image[n + i] = static_cast<T>(0.5 * (static_cast<double>(p[i]) + static_cast<double>(next_p[i])));
       }
+      if (eps == options.epsilon && rho >= eps) // the weights are then no state of their own
+        accelerate.step(state, image);
+      else
+        state = image;
+      std::copy_n(state.begin(), n, f.begin());
+      std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(n), n, p.begin());
+    }
     for (std::size_t i = 0; i < n; ++i)
       wish[i] = (static_cast<double>(p[i]) - static_cast<double>(f[i])) / rho;
     out.lambda = rho * normalise(wish);

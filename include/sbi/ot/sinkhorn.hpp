@@ -7,6 +7,7 @@
 // rho = infinity makes a marginal exact. One finite rho is the semi-unbalanced problem: that side may be
 // reweighted.
 #pragma once
+#include <sbi/ot/anderson.hpp>
 #include <sbi/ot/softmin.hpp>
 
 #include <algorithm>
@@ -199,11 +200,15 @@ template <class B, class T>
   out.g.assign(b.value.size(), T{0});
   std::vector<T> next(out.f.size());
   bool first = true;
+  Anderson<T> accelerate(a.value);
   const auto iterate = [&](double eps) {
     if (!first) {
       const double shift = best_shift<T>(a, b, next, out.g, rho_a, rho_b);
-      for (std::size_t i = 0; i < next.size(); ++i)
-        out.f[i] = static_cast<T>(static_cast<double>(next[i]) + shift);
+      for (T& f : next) f = static_cast<T>(static_cast<double>(f) + shift);
+      if (eps == options.epsilon)
+        accelerate.step(out.f, next);
+      else
+        out.f = next;
     }
     first = false;
     softmin(be, cost_t, a.log, out.f, eps, out.g);

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/core/missing.hpp>
+#include <sbi/core/shape.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace sbi::ot {
+
+/// Anderson acceleration of a fixed point x = F(x): the next x is F of the affine combination of the last few
+/// iterates whose residuals F(x) - x cancel best, in a norm with weights (Walker and Ni 2011, type II). On a
+/// symmetric linear map it needs about the square root of the iterations. Its history is dropped whenever the
+/// residual grows.
+template <class T> class Anderson {
+public:
+  static constexpr int memory = 8;
+
+  explicit Anderson(std::span<const double> weights) : weights_(weights.begin(), weights.end()) {}
+
+  void restart() { stored_ = 0, has_last_ = false; }
+
+  /// Replaces x by the next iterate, given image = F(x). Entries without weight follow along and count for
+  /// nothing.
+  void step(std::span<T> x, std::span<const T> image) {
+    const std::size_t n = x.size();
+    std::vector<double> residual(n);
+    double norm = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      residual[i] = static_cast<double>(image[i]) - static_cast<double>(x[i]);
+      if (weights_[i] > 0) norm += weights_[i] * residual[i] * residual[i];
+    }
+    if (has_last_ && !(norm <= growth * last_norm_)) restart();
+    if (has_last_) {
+      const auto slot = static_cast<std::size_t>(stored_++ % memory);
+      changes_[slot].resize(n), images_[slot].resize(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        changes_[slot][i] = residual[i] - last_residual_[i];
+        images_[slot][i] = static_cast<double>(image[i]) - last_image_[i];
+      }
+    }
+    last_image_.assign(image.begin(), image.end());
+    last_norm_ = norm, has_last_ = true;
+    const auto factor = solve(residual);
+    last_residual_ = std::move(residual);
+    for (std::size_t i = 0; i < n; ++i) {
+      double next = last_image_[i];
+      if (weights_[i] > 0)
+        for (int k = 0; k < used(); ++k)
+          next -= factor[static_cast<std::size_t>(k)] * images_[static_cast<std::size_t>(k)][i];
+      x[i] = static_cast<T>(next);
+    }
+  }
+
+private:
+  static constexpr double growth = 4; // of the squared norm
+  using Row = std::array<double, memory>;
+
+  [[nodiscard]] int used() const { return std::min(stored_, memory); }
+  [[nodiscard]] double dot(const std::vector<double>& u, const std::vector<double>& v) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < u.size(); ++i)
+      if (weights_[i] > 0) sum += weights_[i] * u[i] * v[i];
+    return sum;
+  }
+  /// Least squares |residual - changes factor| by the normal equations, with a ridge of the rounding of T.
+  [[nodiscard]] Row solve(const std::vector<double>& residual) const {
+    std::array<Row, memory> lower{};
+    Row x{};
+    const auto size = static_cast<std::size_t>(used());
+    double trace = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      for (std::size_t j = 0; j <= i; ++j) lower[i][j] = dot(changes_[i], changes_[j]);
+      x[i] = dot(changes_[i], residual);
+      trace += lower[i][i];
+    }
+    for (std::size_t i = 0; i < size; ++i) { // Cholesky, forward substitution
+      for (std::size_t j = 0; j <= i; ++j) {
+        double sum = lower[i][j] + (i == j ? ridge * trace : 0);
+        for (std::size_t k = 0; k < j; ++k) sum -= lower[i][k] * lower[j][k];
+        lower[i][j] = i == j ? std::sqrt(std::max(sum, ridge * trace)) : sum / lower[j][j];
+      }
+      for (std::size_t k = 0; k < i; ++k) x[i] -= lower[i][k] * x[k];
+      if (!(lower[i][i] > 0)) return Row{};
+      x[i] /= lower[i][i];
+    }
+    for (std::size_t i = size; i-- > 0;) {
+      for (std::size_t k = i + 1; k < size; ++k) x[i] -= lower[k][i] * x[k];
+      x[i] /= lower[i][i];
+    }
+    return x;
+  }
+
+  static constexpr double ridge = sizeof(T) == 4 ? 1e-8 : 1e-14;
+  std::vector<double> weights_;
+  std::array<std::vector<double>, memory> changes_, images_;
+  std::vector<double> last_residual_, last_image_;
+  double last_norm_ = 0;
+  int stored_ = 0;
+  bool has_last_ = false;
+};
+
+} // namespace sbi::ot
