@@ -119,8 +119,9 @@ TEST_CASE("ot/divergence: normals on a grid in closed form") {
 TEST_CASE("ot/divergence: 0 for equal clouds, positive for others, for every price") {
   const Tensor<double> x = random_points(5, 20, 2), near = random_points(6, 20, 2);
   const Vector a = random_weights(7, 20), b = random_weights(8, 20);
-  for (auto [rho_a, rho_b] : {std::pair{inf, inf}, {1.0, 1.0}, {1.0, inf}, {0.1, inf}, {20.0, inf}})
+  for (const auto& prices : {std::pair{inf, inf}, {1.0, 1.0}, {1.0, inf}, {0.1, inf}, {20.0, inf}})
     for (double eps : {0.05, 0.5, 5.0}) {
+      const double rho_a = prices.first, rho_b = prices.second;
       CAPTURE(rho_a);
       CAPTURE(eps);
       const auto s = ot::sinkhorn_divergence(be, ot::SquaredEuclidean{}, x.view(), x.view(), a, a,

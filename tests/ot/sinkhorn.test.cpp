@@ -199,8 +199,9 @@ TEST_CASE("ot/sinkhorn: unbalanced solutions fulfil the optimality conditions an
   const Tensor<double> cost = squared(random_points(12, 10, 2), random_points(13, 14, 2));
   Vector a = random_weights(14, 10), b = random_weights(15, 14);
   for (double& v : a) v *= 1.7;
-  for (auto [rho_a, rho_b] :
+  for (const auto& prices :
        {std::pair{1.0, 1.0}, {0.3, 5.0}, {0.5, ot::exact_marginal}, {ot::exact_marginal, 2.0}, {1e4, 1e4}}) {
+    const double rho_a = prices.first, rho_b = prices.second;
     CAPTURE(rho_a);
     CAPTURE(rho_b);
     auto o = options(0.2);

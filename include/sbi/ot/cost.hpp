@@ -2,8 +2,8 @@
 // Ground costs between points, and their matrices.
 #pragma once
 #include <sbi/backend/backend.hpp>
+#include <sbi/backend/rows.hpp>
 #include <sbi/core/missing.hpp>
-#include <sbi/core/simd.hpp>
 #include <sbi/core/tensor.hpp>
 
 #include <cmath>

@@ -53,7 +53,7 @@ void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<co
     Arena& arena = be.arena();
     const ArenaScope scope(arena);
     T* plan = arena.template array<T>(y.rows());
-    plan_row(matrix.row(i), right.data(), bias, static_cast<T>(1 / eps), y.rows(), plan);
+    plan_row(row_of(be, y.rows()), matrix.row(i), right.data(), bias, static_cast<T>(1 / eps), plan);
     for (index_t j = 0; j < y.rows(); ++j)
       if (plan[j] > 0)
         cost.add_gradient(sign * plan[j], std::span<const T>(x.row(i), d), std::span<const T>(y.row(j), d),

@@ -1,193 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Entropic optimal transport in the log domain.
-//
-//   OT_eps(a, b) = min_P <P, C> + eps KL(P | a x b) + rho_a KL(P 1 | a) + rho_b KL(P^T 1 | b),
-//   P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps),   KL(p|q) = sum p log(p/q) - p + q;
-//
-// rho = infinity makes a marginal exact. One finite rho is the semi-unbalanced problem: that side may be
-// reweighted.
+// Entropic optimal transport in the log domain (Sinkhorn's algorithm with accelerated potentials).
 #pragma once
 #include <sbi/ot/anderson.hpp>
-#include <sbi/ot/softmin.hpp>
+#include <sbi/ot/potentials.hpp>
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 namespace sbi::ot {
 
-inline constexpr double exact_marginal = std::numeric_limits<double>::infinity();
-
-struct SinkhornOptions {
-  double epsilon = 0; ///< entropic regularisation in units of the cost; > 0, has no default that is safe
-  double rho_a = exact_marginal; ///< price of leaving a, in units of the cost
-  double rho_b = exact_marginal; ///< price of leaving b
-  double tolerance = 0;          ///< of the residual; 0: 1e-4 in float, 1e-6 in double
-  int max_iterations = 2000;     ///< over all stages of the epsilon schedule
-  double scaling = 0.5; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
-};
-
-/// Potentials of a transport problem, and what is known about them.
-template <class T> struct SinkhornResult {
-  std::vector<T> f, g; ///< [n], [m]; entries of points without weight are the extension, not part of the plan
-  double value = 0;    ///< dual objective, a lower bound of OT_eps that equals it at convergence
-  /// sum_i |(P 1)_i - a_i exp(-f_i / rho_a)| / sum_i a_i of the plan P of exactly these f and g: the
-  /// first-order condition for f, for rho_a = infinity the l1 error of the rows. The columns fulfil theirs
-  /// exactly (for the self problem f = g and the residual is that of both sides).
-  double residual = std::numeric_limits<double>::infinity();
-  double mass = 0; ///< sum of the plan
-  int iterations = 0;
-  bool converged = false;
-};
-
 namespace detail {
-inline void check(const SinkhornOptions& options) {
-  const auto positive = [](const char* name, double value) {
-    if (!(value > 0)) throw ValueError(sbi::text("sinkhorn: ", name, " = ", value, "; want > 0"));
-  };
-  positive("epsilon", options.epsilon);
-  if (!is_finite(options.epsilon)) throw ValueError("sinkhorn: epsilon is infinite; want a finite number");
-  positive("rho_a", options.rho_a);
-  positive("rho_b", options.rho_b);
-  if (!(options.tolerance >= 0))
-    throw ValueError(sbi::text("sinkhorn: tolerance = ", options.tolerance, "; want >= 0"));
-  if (options.max_iterations < 1)
-    throw ValueError(sbi::text("sinkhorn: max_iterations = ", options.max_iterations, "; want >= 1"));
-  if (!(options.scaling > 0 && options.scaling <= 1))
-    throw ValueError(sbi::text("sinkhorn: scaling = ", options.scaling, "; want in (0, 1]"));
-}
-
-template <class T> [[nodiscard]] double tolerance_of(const SinkhornOptions& options) {
-  return options.tolerance > 0 ? options.tolerance : sizeof(T) == 4 ? 1e-4 : 1e-6;
-}
-
-/// Factor of the damped update f = lam softmin.
-[[nodiscard]] inline double damping(double rho, double eps) {
-  return is_finite(rho) ? rho / (rho + eps) : 1.0;
-}
-/// The row sum that f asks for, relative to the weight of the row.
-[[nodiscard]] inline double wanted(double f, double rho) { return is_finite(rho) ? std::exp(-f / rho) : 1.0; }
-/// -rho (exp(-f / rho) - 1), f for rho = infinity: the marginal's term of the dual objective.
-[[nodiscard]] inline double conjugate(double f, double rho) {
-  return is_finite(rho) ? -rho * std::expm1(-f / rho) : f;
-}
-
-/// log sum_i exp(log_a_i - f_i / rho)
-template <class T> [[nodiscard]] double log_mass(std::span<const T> log_a, std::span<const T> f, double rho) {
-  double peak = -std::numeric_limits<double>::infinity(), sum = 0;
-  const auto term = [&](std::size_t i) {
-    return static_cast<double>(log_a[i]) - static_cast<double>(f[i]) / rho;
-  };
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (is_finite(log_a[i])) peak = std::max(peak, term(i));
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (is_finite(log_a[i])) sum += std::exp(term(i) - peak);
-  return peak + std::log(sum);
-}
-
-/// The constant t for which (f + t, g - t) has the largest dual value (Sejourne, Vialard, Peyre 2022):
-/// without it the common constant of f and g converges at the rate rho / (rho + eps) only.
-template <class T>
-[[nodiscard]] double best_shift(const Weights<T>& a, const Weights<T>& b, std::span<const T> f,
-                                std::span<const T> g, double rho_a, double rho_b) {
-  if (!is_finite(rho_a) && !is_finite(rho_b)) return 0;
-  const double left = is_finite(rho_a) ? log_mass<T>(a.log, f, rho_a) : std::log(a.mass);
-  const double right = is_finite(rho_b) ? log_mass<T>(b.log, g, rho_b) : std::log(b.mass);
-  const double factor = 1 / ((is_finite(rho_a) ? 1 / rho_a : 0) + (is_finite(rho_b) ? 1 / rho_b : 0));
-  return factor * (left - right);
-}
-
-/// Relative first-order error of f, and the mass of the plan: `exact` is the softmin that would make the rows
-/// exact.
-template <class T>
-[[nodiscard]] double row_residual(const Weights<T>& a, const std::vector<T>& f, const std::vector<T>& exact,
-                                  double eps, double rho, double& mass) {
-  double error = 0;
-  mass = 0;
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (a.value[i] > 0) {
-      const double fi = static_cast<double>(f[i]), row = std::exp((fi - static_cast<double>(exact[i])) / eps);
-      error += a.value[i] * std::abs(row - wanted(fi, rho));
-      mass += a.value[i] * row;
-    }
-  return error / a.mass;
-}
-
-/// One marginal's term of the dual objective.
-template <class T> [[nodiscard]] double side(const Weights<T>& a, const std::vector<T>& f, double rho) {
-  double sum = 0;
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (a.value[i] > 0) sum += a.value[i] * conjugate(static_cast<double>(f[i]), rho);
-  return sum;
-}
-
-/// Zeros and the schedule, or a warm start without it.
-template <class T>
-void begin(const char* name, std::vector<T>& f, std::size_t n, const std::vector<T>* start,
-           SinkhornOptions& options) {
-  f.assign(n, T{0});
-  if (!start) return;
-  if (start->size() != n)
-    throw ShapeError(sbi::text("sinkhorn: start has ", start->size(), " potentials ", name, "; want ", n));
-  f = *start;
-  options.scaling = 1;
-}
-
-/// Throws for entries that are NaN or -infinity and for points with weight that can go nowhere; gives max -
-/// min of the finite entries.
-template <class T>
-[[nodiscard]] double checked_range(View<const T> cost, const Weights<T>& a, const Weights<T>& b) {
-  T low = std::numeric_limits<T>::max(), high = std::numeric_limits<T>::lowest();
-  std::vector<char> column(static_cast<std::size_t>(cost.cols()), 0);
-  for (index_t i = 0; i < cost.rows(); ++i) {
-    bool some = false;
-    for (index_t j = 0; j < cost.cols(); ++j) {
-      const T c = cost(i, j);
-      if (is_finite(c)) {
-        low = std::min(low, c), high = std::max(high, c);
-        if (b.value[static_cast<std::size_t>(j)] > 0) some = true;
-        if (a.value[static_cast<std::size_t>(i)] > 0) column[static_cast<std::size_t>(j)] = 1;
-      } else if (is_missing(c) || c < 0) {
-        throw ValueError(
-            sbi::text("sinkhorn: cost[", i, ",", j, "] = ", c, "; want finite or +infinity (forbidden)"));
-      }
-    }
-    if (!some && a.value[static_cast<std::size_t>(i)] > 0)
-      throw ValueError(sbi::text("sinkhorn: row ", i, " of the cost has weight but no allowed partner"));
-  }
-  for (std::size_t j = 0; j < column.size(); ++j)
-    if (!column[j] && b.value[j] > 0)
-      throw ValueError(sbi::text("sinkhorn: column ", j, " of the cost has weight but no allowed partner"));
-  return static_cast<double>(high) - static_cast<double>(low);
-}
-
-/// Runs `iterate(eps) -> residual` along the schedule of epsilon: a few rounds a stage, at the last until
-/// tolerance. Gives {residual, iterations}.
-template <class F>
-[[nodiscard]] std::pair<double, int> anneal(const SinkhornOptions& options, double range, double tolerance,
-                                            F&& iterate) {
-  constexpr int rounds = 5;
-  constexpr double rough = 0.1;
-  int used = 0;
-  if (options.scaling < 1)
-    for (double eps = range; eps > options.epsilon; eps *= options.scaling)
-      for (int r = 0; r < rounds && used + 1 < options.max_iterations; ++r) {
-        ++used;
-        if (iterate(eps) < rough) break;
-      }
-  for (;;) {
-    ++used;
-    const double residual = iterate(options.epsilon);
-    if (is_missing(residual))
-      throw NumericalError(sbi::text("sinkhorn: a potential is not a number after ", used,
-                                     " iterations at epsilon = ", options.epsilon));
-    if (residual <= tolerance || used >= options.max_iterations) return {residual, used};
-  }
-}
 /// Alternating updates for checked weights and a cost with its transpose.
 template <class B, class T>
 [[nodiscard]] SinkhornResult<T> alternate(const B& be, View<const T> cost, View<const T> cost_t,
@@ -247,14 +71,6 @@ template <class B, class T>
   out.value = 2 * side(a, out.f, rho) - options.epsilon * (out.mass - a.mass * a.mass);
   out.g = out.f;
   return out;
-}
-
-/// Scales b to the mass of a; throws ValueError when they differ by more than rounding.
-template <class T> void balance(const Weights<T>& a, Weights<T>& b) {
-  if (std::abs(a.mass - b.mass) > std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * a.mass)
-    throw ValueError(sbi::text("sinkhorn: a sums to ", a.mass, ", b to ", b.mass,
-                               "; want equal masses, or a finite rho_a or rho_b"));
-  b.scale(a.mass / b.mass);
 }
 } // namespace detail
 
@@ -319,8 +135,8 @@ template <class B, class T = typename B::compute_t>
   const std::vector<T> left = detail::biases<T>(wa.log, potentials.f, epsilon);
   const std::vector<T> right = detail::biases<T>(wb.log, potentials.g, epsilon);
   detail::for_each_row(be, cost.rows(), [&](index_t i) {
-    detail::plan_row(cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
-                     static_cast<T>(1 / epsilon), cost.cols(), out.row(i));
+    detail::plan_row(row_of(be, cost.cols()), cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
+                     static_cast<T>(1 / epsilon), out.row(i));
   });
   return out;
 }

@@ -57,46 +57,27 @@ private:
 };
 
 namespace detail {
-/// log sum_j exp(bias_j - scale c_j), minus infinity when no term is above it. Two passes: the maximum, then
-/// the sum.
-template <class T> [[nodiscard]] T log_sum_exp_row(const T* cost, const T* bias, T scale, index_t count) {
-  using V = Vec<T>;
-  constexpr index_t lanes = V::lanes, chunk = 4 * lanes;
-  const T lowest = -std::numeric_limits<T>::infinity();
-  const index_t tail = count / lanes * lanes;
-  const V factor(-scale);
-  const auto term = [&](index_t j) { return V::load(bias + j) + factor * V::load(cost + j); };
-  const auto tail_term = [&] {
-    const index_t rest = count - tail;
-    return first_lanes(V::load(bias + tail, rest) + factor * V::load(cost + tail, rest), rest, lowest);
-  };
-  V best[4] = {V(lowest), V(lowest), V(lowest), V(lowest)};
-  index_t j = 0;
-  for (; j + chunk <= count; j += chunk)
-    for (int v = 0; v < 4; ++v) best[v] = max(term(j + v * lanes), best[v]);
-  for (; j < tail; j += lanes) best[0] = max(term(j), best[0]);
-  if (tail < count) best[0] = max(tail_term(), best[0]);
-  const T peak = horizontal_max(max(max(best[0], best[1]), max(best[2], best[3])));
-  if (peak == lowest) return lowest;
-  const V shift(-peak);
-  V sum[4] = {V(0), V(0), V(0), V(0)};
-  for (j = 0; j + chunk <= count; j += chunk)
-    for (int v = 0; v < 4; ++v) sum[v] += exp(term(j + v * lanes) + shift);
-  for (; j < tail; j += lanes) sum[0] += exp(term(j) + shift);
-  if (tail < count) sum[0] += exp(tail_term() + shift);
-  return peak + std::log(horizontal_sum((sum[0] + sum[1]) + (sum[2] + sum[3])));
+/// log sum_j exp(bias_j - scale c_j) of one row, minus infinity when no term is above it.
+template <class Row, class T>
+[[nodiscard]] typename Row::scalar log_sum_exp_row(Row row, const T* cost, const T* bias,
+                                                   typename Row::scalar scale) {
+  using std::exp;
+  using S = typename Row::scalar;
+  const auto term = [&](auto j) { return load(bias, j) - decltype(load(bias, j))(scale) * load(cost, j); };
+  const S top = row.max(term);
+  if (top == -std::numeric_limits<S>::infinity()) return top;
+  return top + std::log(row.sum([&](auto j) { return exp(term(j) - decltype(load(bias, j))(top)); }));
 }
 
 /// out_j = exp(left + right_j - scale c_j), exactly 0 where a bias is minus infinity.
-template <class T> void plan_row(const T* cost, const T* right, T left, T scale, index_t count, T* out) {
-  using V = Vec<T>;
-  const V row(left), factor(-scale);
-  index_t j = 0;
-  for (; j + V::lanes <= count; j += V::lanes)
-    exp(row + V::load(right + j) + factor * V::load(cost + j)).store(out + j);
-  if (j < count)
-    exp(row + V::load(right + j, count - j) + factor * V::load(cost + j, count - j))
-        .store(out + j, count - j);
+template <class Row, class T>
+void plan_row(Row row, const T* cost, const T* right, typename Row::scalar left, typename Row::scalar scale,
+              T* out) {
+  using std::exp;
+  row.each([&](auto j) {
+    using V = decltype(load(cost, j));
+    store(out, j, exp(V(left) + load(right, j) - V(scale) * load(cost, j)));
+  });
 }
 
 /// g_j / eps + log b_j, minus infinity without weight whatever the potential is.
@@ -117,26 +98,13 @@ template <class B, class T = typename B::compute_t>
 void softmin(const B& be, std::type_identity_t<View<const T>> cost,
              std::type_identity_t<std::span<const T>> log_b, std::type_identity_t<std::span<const T>> g,
              double eps, std::type_identity_t<std::span<T>> out) {
-  const auto m = static_cast<std::size_t>(cost.cols());
   const std::vector<T> bias = detail::biases<T>(log_b, g, eps);
-  if constexpr (is_reference_v<B>) {
-    for (index_t i = 0; i < cost.rows(); ++i) {
-      double peak = -std::numeric_limits<double>::infinity(), sum = 0;
-      const auto term = [&](std::size_t j) {
-        return static_cast<double>(bias[j]) - static_cast<double>(cost(i, static_cast<index_t>(j))) / eps;
-      };
-      for (std::size_t j = 0; j < m; ++j) peak = std::max(peak, term(j));
-      if (peak > -std::numeric_limits<double>::infinity())
-        for (std::size_t j = 0; j < m; ++j) sum += std::exp(term(j) - peak);
-      out[static_cast<std::size_t>(i)] = static_cast<T>(-eps * (sum > 0 ? peak + std::log(sum) : peak));
-    }
-  } else {
-    const T scale = static_cast<T>(1 / eps);
-    detail::for_each_row(be, cost.rows(), [&](index_t i) {
-      const T value = detail::log_sum_exp_row(cost.row(i), bias.data(), scale, cost.cols());
-      out[static_cast<std::size_t>(i)] = static_cast<T>(-eps * static_cast<double>(value));
-    });
-  }
+  using S = typename decltype(row_of(be, 1))::scalar;
+  const S scale = static_cast<S>(1 / eps);
+  detail::for_each_row(be, cost.rows(), [&](index_t i) {
+    const S value = detail::log_sum_exp_row(row_of(be, cost.cols()), cost.row(i), bias.data(), scale);
+    out[static_cast<std::size_t>(i)] = static_cast<T>(-eps * static_cast<double>(value));
+  });
 }
 
 } // namespace sbi::ot
