@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <sbi/io/fits.hpp>
 #include <sbi/io/fits_write.hpp>
 
 #include <doctest/doctest.h>

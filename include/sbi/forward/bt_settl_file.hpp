@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/backend/cpu.hpp>
-#include <sbi/forward/kurucz_file.hpp>
 #include <sbi/forward/spectral_grid.hpp>
 #include <sbi/io/text_file.hpp>
 

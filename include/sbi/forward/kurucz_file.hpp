@@ -13,11 +13,6 @@
 
 namespace sbi::forward {
 
-/// Which models of a grid to load.
-struct GridRange {
-  double teff_min = 0, teff_max = 1e6, mh_min = -10, mh_max = 10;
-};
-
 namespace detail {
 
 /// "ckm05_5750.fits.gz" or "kp00_5750.fits" -> [M/H] and T_eff; false for any other name.

@@ -14,6 +14,11 @@
 
 namespace sbi::forward {
 
+/// Which models of a grid to load.
+struct GridRange {
+  double teff_min = 0, teff_max = 1e6, mh_min = -10, mh_max = 10;
+};
+
 /// A grid of model spectra on (T_eff, log g, [M/H]); satisfies `Atmosphere`. Between models, log F_lambda is
 /// linear in (log T_eff, log g, [M/H]). A node may be missing; a star next to a missing node that would have
 /// to contribute is not covered, and nothing is ever extrapolated. Fluxes below 1e-40 (the far ultraviolet of
@@ -60,8 +65,9 @@ public:
     }
     present_[node] = 1;
   }
-  /// Fills every missing node that has models on both sides in T_eff, at the same log g and [M/H], by interpolating
-  /// between the nearest of them: temperatures known for some gravities only would otherwise cut the grid in two.
+  /// Fills every missing node that has models on both sides in T_eff, at the same log g and [M/H], by
+  /// interpolating between the nearest of them: temperatures known for some gravities only would otherwise
+  /// cut the grid in two.
   void fill_gaps() {
     for (std::size_t m = 0; m < mhs_.size(); ++m)
       for (std::size_t g = 0; g < log_gs_.size(); ++g)
