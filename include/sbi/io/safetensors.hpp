@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
@@ -21,7 +22,6 @@
 #include <string_view>
 #include <utility>
 #include <variant>
-#include <vector>
 
 namespace sbi::io {
 
@@ -75,14 +75,18 @@ public:
   }
 
 private:
+  /// One tensor's line of the header, checked against itself and against the bytes that follow the header.
+  struct Entry {
+    std::string dtype;
+    Shape shape;
+    std::size_t first, last;
+    [[nodiscard]] Values values(std::string_view data) const;
+  };
+  [[nodiscard]] static Entry entry(const nlohmann::json& json, std::size_t data_bytes);
+
   static const char* type_of(const Values& values) {
     static constexpr const char* names[] = {"F32", "F64", "I64"};
     return names[values.index()];
-  }
-  template <class T> [[nodiscard]] static Values values_from(std::string_view bytes, Shape shape) {
-    Tensor<T> out(shape);
-    if (!bytes.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
-    return out;
   }
 
   std::map<std::string, Values> tensors_;
@@ -92,45 +96,81 @@ private:
 static_assert(std::endian::native == std::endian::little, "sbi: safetensors files are little-endian");
 
 inline std::string Safetensors::serialize() const {
-  // Types of eight bytes first: then every tensor starts at a multiple of its own element size.
-  std::vector<std::pair<const std::string*, std::string_view>> order;
-  for (const bool wide : {true, false})
-    for (const auto& [name, values] : tensors_)
-      std::visit(
-          [&]<class T>(const Tensor<T>& t) {
-            if ((sizeof(T) == 8) == wide)
-              order.emplace_back(&name, std::string_view(reinterpret_cast<const char*>(t.data()),
-                                                         static_cast<std::size_t>(t.size()) * sizeof(T)));
-          },
-          values);
-
   auto header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::size_t offset = 0;
-  for (const auto& [name, bytes] : order) {
-    const auto& values = tensors_.at(*name);
-    auto extents = nlohmann::ordered_json::array();
-    const Shape shape = std::visit([](const auto& t) { return t.shape(); }, values);
-    for (int i = 0; i < shape.rank(); ++i) extents.push_back(shape[i]);
-    header[*name] = {
-        {"dtype", type_of(values)}, {"shape", extents}, {"data_offsets", {offset, offset + bytes.size()}}};
-    offset += bytes.size();
-  }
+  std::string data;
+  // Types of eight bytes first: then every tensor starts at a multiple of its own element size.
+  for (const std::size_t width : {8U, 4U})
+    for (const auto& item : tensors_)
+      std::visit(
+          [&]<class T>(const Tensor<T>& t) {
+            if (sizeof(T) != width) return;
+            auto extents = nlohmann::ordered_json::array();
+            for (int i = 0; i < t.shape().rank(); ++i) extents.push_back(t.shape()[i]);
+            const std::size_t first = data.size();
+            data.append(reinterpret_cast<const char*>(t.data()),
+                        static_cast<std::size_t>(t.size()) * sizeof(T));
+            header[item.first] = {
+                {"dtype", type_of(item.second)}, {"shape", extents}, {"data_offsets", {first, data.size()}}};
+          },
+          item.second);
   std::string json;
   try {
     json = header.dump();
-  } catch (const nlohmann::json::exception& error) { // a name or a text that is not UTF-8
-    throw ValueError(text("safetensors: a name or a text cannot be written: ", error.what()));
+  } catch (const nlohmann::json::exception& error) {
+    throw ValueError(text("safetensors: a name or a text is not UTF-8: ", error.what()));
   }
   json.append((8 - json.size() % 8) % 8, ' ');
-
-  std::string out(8, '\0');
   const std::uint64_t length = json.size();
-  std::memcpy(out.data(), &length, 8);
-  out.reserve(8 + json.size() + offset);
-  out += json;
-  for (const auto& [name, bytes] : order) out += bytes;
-  return out;
+  std::string out(sizeof length, '\0');
+  std::memcpy(out.data(), &length, sizeof length);
+  return out + json + data;
+}
+
+inline Safetensors::Entry Safetensors::entry(const nlohmann::json& json, std::size_t data_bytes) {
+  const auto fail = [](const auto&... why) { throw FileError(text(why...)); };
+  for (const char* key : {"dtype", "shape", "data_offsets"})
+    if (!json.is_object() || !json.contains(key)) fail("has no ", key);
+  const auto &dtype = json["dtype"], &shape = json["shape"], &offsets = json["data_offsets"];
+
+  if (dtype != "F32" && dtype != "F64" && dtype != "I64")
+    fail("has dtype ", dtype.dump(), "; want F32, F64 or I64");
+  if (!shape.is_array() || shape.size() > Shape::max_rank)
+    fail("has shape ", shape.dump(), "; want a list of 4 extents at most");
+  constexpr std::uint64_t most = std::uint64_t{1} << 62;
+  std::uint64_t count = 1, room = most; // room is divided down, so that no product of extents overflows
+  std::array<index_t, Shape::max_rank> e{};
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (!shape[i].is_number_unsigned()) fail("has shape ", shape.dump(), "; want extents of 0 or more");
+    const auto n = shape[i].get<std::uint64_t>();
+    if (n > room) fail("has shape ", shape.dump(), "; want fewer than 2^62 values");
+    room /= std::max<std::uint64_t>(n, 1);
+    count *= n;
+    e[i] = static_cast<index_t>(n);
+  }
+
+  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+      !offsets[1].is_number_unsigned())
+    fail("has data_offsets ", offsets.dump(), "; want two numbers");
+  const auto first = offsets[0].get<std::uint64_t>(), last = offsets[1].get<std::uint64_t>();
+  if (first > last || last > data_bytes)
+    fail("lies at bytes ", first, " to ", last, " of ", data_bytes, ": cut short or damaged");
+  const std::uint64_t width = dtype == "F32" ? 4 : 8;
+  if ((last - first) % width != 0 || (last - first) / width != count)
+    fail("has ", last - first, " bytes; want ", count, " values of ", width, " for its shape ", shape.dump());
+
+  const Shape shapes[] = {{}, {e[0]}, {e[0], e[1]}, {e[0], e[1], e[2]}, {e[0], e[1], e[2], e[3]}};
+  return {dtype.get<std::string>(), shapes[shape.size()], first, last};
+}
+
+inline Safetensors::Values Safetensors::Entry::values(std::string_view data) const {
+  const auto read = [&]<class T>(Tensor<T> out) -> Values {
+    if (last > first) std::memcpy(out.data(), data.data() + first, last - first);
+    return out;
+  };
+  if (dtype == "F32") return read(Tensor<float>(shape));
+  if (dtype == "F64") return read(Tensor<double>(shape));
+  return read(Tensor<std::int64_t>(shape));
 }
 
 inline Safetensors Safetensors::parse(std::string_view bytes, std::string source) {
@@ -143,7 +183,7 @@ inline Safetensors Safetensors::parse(std::string_view bytes, std::string source
   if (length > longest_header || length > bytes.size() - 8)
     fail("its header claims ", length, " bytes and ", bytes.size() - 8,
          " follow: cut short, or no safetensors file");
-  const std::string_view text_of_header = bytes.substr(8, length), data = bytes.substr(8 + length);
+  const std::string_view data = bytes.substr(8 + length);
 
   std::set<std::string> seen;
   std::string twice;
@@ -153,87 +193,37 @@ inline Safetensors Safetensors::parse(std::string_view bytes, std::string source
       twice = parsed.get<std::string>();
     return true;
   };
-  const auto header = nlohmann::json::parse(text_of_header, note_names, false);
+  const auto header = nlohmann::json::parse(bytes.substr(8, length), note_names, false);
   if (!header.is_object()) fail("its header is no JSON object");
   if (!twice.empty()) fail("tensor '", twice, "' is there twice");
 
-  struct Part {
-    std::size_t first, last;
-    std::string name;
-  };
   Safetensors out;
-  std::vector<Part> parts;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") {
-      if (!entry.is_object()) fail("its metadata are no JSON object");
-      for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) fail("metadata '", key, "' is ", value.type_name(), "; want a string");
-        out.metadata[key] = value.template get<std::string>();
+  std::map<std::pair<std::size_t, std::size_t>, std::string> places; // empty tensors may share one
+  for (const auto& item : header.items()) {
+    if (item.key() == "__metadata__") {
+      if (!item.value().is_object()) fail("its metadata are no JSON object");
+      for (const auto& note : item.value().items()) {
+        if (!note.value().is_string()) fail("metadata '", note.key(), "' is a ", note.value().type_name());
+        out.metadata[note.key()] = note.value().get<std::string>();
       }
       continue;
     }
-    const auto field = [&](const char* key) -> const nlohmann::json& {
-      if (!entry.is_object() || !entry.contains(key)) fail("tensor '", name, "' has no ", key);
-      return entry[key];
-    };
-    const auto& type = field("dtype");
-    const std::string dtype = type.is_string() ? type.get<std::string>() : type.dump();
-    if (dtype != "F32" && dtype != "F64" && dtype != "I64")
-      fail("tensor '", name, "' has dtype ", dtype, "; want F32, F64 or I64");
-
-    const std::size_t item = dtype == "F32" ? 4 : 8;
-    const auto& extents = field("shape");
-    if (!extents.is_array() || extents.size() > Shape::max_rank)
-      fail("tensor '", name, "' has shape ", extents.dump(), "; want a list of 4 extents at most");
-    std::size_t e[4] = {0, 0, 0, 0}, count = 1;
-    for (std::size_t i = 0; i < extents.size(); ++i) {
-      if (!extents[i].is_number_unsigned())
-        fail("tensor '", name, "' has shape ", extents.dump(), "; want extents of 0 or more");
-      e[i] = extents[i].template get<std::size_t>();
+    try {
+      const Entry checked = entry(item.value(), data.size());
+      const bool free = places.emplace(std::pair(checked.first, checked.last), item.key()).second;
+      if (!free && checked.first != checked.last) throw FileError("overlaps another");
+      out.tensors_.emplace(item.key(), checked.values(data));
+    } catch (const FileError& error) {
+      fail("tensor '", item.key(), "' ", error.what());
     }
-    if (std::count(e, e + extents.size(), std::size_t{0}) > 0) count = 0;
-    for (std::size_t i = 0; i < extents.size() && count > 0;
-         ++i) { // divided, not multiplied: it may overflow
-      if (count > data.size() / e[i])
-        fail("tensor '", name, "' has shape ", extents.dump(), ", more than the file's ", data.size(),
-             " bytes hold");
-      count *= e[i];
-    }
-
-    const auto& offsets = field("data_offsets");
-    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
-        !offsets[1].is_number_unsigned())
-      fail("tensor '", name, "' has data_offsets ", offsets.dump(), "; want two numbers");
-    const auto first = offsets[0].template get<std::size_t>(), last = offsets[1].template get<std::size_t>();
-    if (first > last || last > data.size())
-      fail("tensor '", name, "' lies at bytes ", first, " to ", last, " of ", data.size(),
-           ": cut short or damaged");
-    if (last - first != count * item)
-      fail("tensor '", name, "' has ", last - first, " bytes; its shape ", extents.dump(), " needs ",
-           count * item);
-    parts.push_back({first, last, name});
-
-    const auto at = [&](std::size_t i) { return static_cast<index_t>(e[i]); };
-    const Shape shape = extents.empty()       ? Shape{}
-                        : extents.size() == 1 ? Shape{at(0)}
-                        : extents.size() == 2 ? Shape{at(0), at(1)}
-                        : extents.size() == 3 ? Shape{at(0), at(1), at(2)}
-                                              : Shape{at(0), at(1), at(2), at(3)};
-    const auto values = data.substr(first, last - first);
-    out.tensors_.emplace(name, dtype == "F32"   ? values_from<float>(values, shape)
-                               : dtype == "F64" ? values_from<double>(values, shape)
-                                                : values_from<std::int64_t>(values, shape));
   }
 
-  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
-    return std::pair(a.first, a.last) < std::pair(b.first, b.last);
-  });
   std::size_t reached = 0;
-  for (const auto& part : parts) {
-    if (part.first != reached)
-      fail("tensor '", part.name, "' starts at byte ", part.first, ", the one before ends at ", reached,
-           part.first < reached ? ": they overlap" : ": there is a hole");
-    reached = part.last;
+  for (const auto& [range, name] : places) {
+    if (range.first != reached)
+      fail("tensor '", name, "' starts at byte ", range.first, ", the one before ends at ", reached,
+           range.first < reached ? ": they overlap" : ": there is a hole");
+    reached = range.second;
   }
   if (reached != data.size())
     fail("the tensors end at byte ", reached, " of ", data.size(), ": there is a hole");
