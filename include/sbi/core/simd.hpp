@@ -42,7 +42,6 @@ template <class T, int N = native_lanes<T>> struct Vec {
   // GCC 12 warns of whole vectors beyond the end of short arrays, on paths that are never taken.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Warray-bounds"
-#pragma GCC diagnostic ignored "-Wstringop-overflow"
   static Vec load(const T* p) {
     Vec out;
     std::memcpy(&out.raw, p, sizeof out.raw);

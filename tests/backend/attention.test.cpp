@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include <sbi/backend/attention.hpp>
+#include <sbi/core/rng.hpp>
+#include <sbi/core/tensor.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace {
+using sbi::index_t;
+using sbi::Tensor;
+using sbi::View;
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+/// One attention with everything on: context shared by two samples, a mask with a blind query, odd extents.
+template <class T> struct Problem {
+  index_t samples, tokens, heads, head, context_tokens;
+  Tensor<T> qkv, mask, context, dy;
+
+  Problem(index_t samples_, index_t tokens_, index_t heads_, index_t head_, index_t context_tokens_)
+      : samples(samples_), tokens(tokens_), heads(heads_), head(head_), context_tokens(context_tokens_),
+        qkv({samples * tokens, 3 * heads * head}), mask({samples, tokens, context_tokens + tokens}),
+        context({samples / 2 * context_tokens, 2 * heads * head}), dy({samples * tokens, heads * head}) {
+    sbi::Rng rng(31);
+    for (Tensor<T>* x : {&qkv, &context, &dy})
+      for (auto& v : *x) v = static_cast<T>(static_cast<float>(rng.normal()));
+    for (auto& m : mask) m = static_cast<T>(rng.bernoulli(0.3) ? -inf : 0.0);
+    std::fill_n(mask.row(tokens - 1), mask.cols(),
+                static_cast<T>(-inf)); // the last query of the first sample
+  }
+  [[nodiscard]] sbi::AttentionExtent<T> extent() const {
+    return {heads, tokens, mask.view(), context.view(), context_tokens, 2};
+  }
+};
+template <class T> struct Result { Tensor<T> y, p, dqkv; };
+template <class T, class F, class G> Result<T> run(const Problem<T>& problem, F&& forward, G&& backward) {
+  Result<T> out{Tensor<T>(problem.dy.shape()),
+                Tensor<T>({problem.samples * problem.heads * problem.tokens, problem.mask.cols()}),
+                Tensor<T>(problem.qkv.shape())};
+  forward(problem.extent(), problem.qkv.view(), out.y.view(), out.p.view());
+  backward(problem.extent(), problem.qkv.view(), std::as_const(out.p).view(), problem.dy.view(),
+           out.dqkv.view());
+  return out;
+}
+template <class T, int N> Result<T> on_cpu(const Problem<T>& problem) {
+  const sbi::Cpu<T> be(1);
+  return run(
+      problem, [&](auto... a) { sbi::attention_forward<T, N>(be, a...); },
+      [&](auto... a) { sbi::attention_backward<T, N>(be, a...); });
+}
+Result<double> by_definition(const Problem<double>& problem) {
+  const sbi::Reference<double> be;
+  return run(
+      problem, [&](auto... a) { sbi::attention_forward(be, a...); },
+      [&](auto... a) { sbi::attention_backward(be, a...); });
+}
+template <class T> void check_close(const Tensor<T>& got, const Tensor<double>& want, double epsilons) {
+  double worst = 0;
+  for (index_t i = 0; i < want.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(got.data()[i]) - want.data()[i]));
+  CHECK(worst < epsilons * static_cast<double>(std::numeric_limits<T>::epsilon()));
+}
+} // namespace
+
+TEST_CASE("backend/attention: every width agrees with the definition") {
+  for (const auto& [tokens, heads, head, context] :
+       {std::array<index_t, 4>{13, 2, 5, 3}, {17, 1, 16, 7}, {33, 3, 8, 1}, {1, 2, 1, 4}}) {
+    CAPTURE(tokens);
+    const Problem<double> exact(4, tokens, heads, head, context);
+    const Problem<float> single(4, tokens, heads, head, context);
+    const auto want = by_definition(exact);
+    const auto check = [&](const auto& got) { // logits and sums of a few tens of terms of order one
+      check_close(got.y, want.y, 60);
+      check_close(got.p, want.p, 60);
+      check_close(got.dqkv, want.dqkv, 200);
+    };
+    check(on_cpu<float, 4>(single));
+    check(on_cpu<float, 8>(single));
+    check(on_cpu<float, 16>(single));
+    check(on_cpu<double, 4>(exact));
+    check(on_cpu<double, 8>(exact));
+  }
+}
+
+TEST_CASE("backend/attention: a query that may see nothing gives 0 and takes no gradient") {
+  const Problem<float> problem(2, 5, 2, 3, 2);
+  const auto got = on_cpu<float, 8>(problem);
+  for (index_t c = 0; c < got.y.cols(); ++c) CHECK(got.y(4, c) == 0);
+  for (index_t c = 0; c < got.y.cols(); ++c) CHECK(got.dqkv(4, c) == 0); // its q; its k and v serve others
+  CHECK(std::all_of(got.dqkv.begin(), got.dqkv.end(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST_CASE("backend/attention: a forbidden key does not matter at all") {
+  Problem<float> problem(2, 6, 2, 4, 2);
+  const index_t key = 3;
+  for (index_t r = 0; r < problem.mask.rows(); ++r)
+    problem.mask(r, problem.context_tokens + key) = -std::numeric_limits<float>::infinity();
+  const auto before = on_cpu<float, 4>(problem);
+  const index_t width = problem.heads * problem.head;
+  for (index_t c = width; c < 3 * width; ++c) problem.qkv(key, c) = 1e3f;
+  const auto after = on_cpu<float, 4>(problem);
+  CHECK(std::equal(before.y.begin(), before.y.end(), after.y.begin()));
+}
+
+TEST_CASE("backend/attention: a sample's bits do not depend on the samples beside it") {
+  const Problem<float> both(4, 7, 2, 5, 3);
+  const auto whole = on_cpu<float, 16>(both);
+  const sbi::Cpu<float> be(1);
+  Tensor<float> y({14, 10}), p({28, 10}), dqkv({14, 30});
+  auto extent = both.extent(); // the last two samples alone
+  extent.mask = View<const float>(both.mask.row(14), {2, 7, 10});
+  extent.context = both.context.view().row_block(3, 3);
+  const auto qkv = both.qkv.view().row_block(14, 14);
+  sbi::attention_forward<float, 16>(be, extent, qkv, y.view(), p.view());
+  sbi::attention_backward<float, 16>(be, extent, qkv, std::as_const(p).view(),
+                                     both.dy.view().row_block(14, 14), dqkv.view());
+  CHECK(std::equal(y.begin(), y.end(), whole.y.row(14)));
+  CHECK(std::equal(dqkv.begin(), dqkv.end(), whole.dqkv.row(14)));
+}
