@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/core/missing.hpp>
+#include <sbi/inference/simulator.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace sbi {
+
+/// Standard normal distribution function.
+[[nodiscard]] inline double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+
+/// Its inverse on (0, 1): a rational start (Abramowitz & Stegun 1964, 26.2.23, error 4.5e-4) and three Newton
+/// steps of third order on the logarithmic side that does not cancel; accurate to a few units in the last
+/// place.
+[[nodiscard]] inline double normal_quantile(double p) {
+  if (!(p > 0 && p < 1)) throw ValueError(sbi::text("normal quantile: p = ", p, "; want 0 < p < 1"));
+  const bool upper = p > 0.5;
+  const double tail = upper ? 1 - p : p, t = std::sqrt(-2 * std::log(tail));
+  double x =
+      t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  for (int k = 0; k < 3; ++k) { // Halley on log Q(x) - log tail, Q the upper tail
+    const double q = 0.5 * std::erfc(x / std::numbers::sqrt2);
+    const double density = std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+    const double u = q * std::log(q / tail) / density;
+    x += u / (1 - u * (x - density / q) / 2);
+  }
+  return upper ? x : -x;
+}
+
+/// Maps a node between its own unit and the network's: a bijection that takes bounds to infinity (probit
+/// between two bounds, logarithm at one), then zero mean and unit variance. Whatever the network samples lies
+/// inside the bounds.
+class NodeTransform {
+public:
+  NodeTransform() = default;
+  /// Throws ValueError for low >= high.
+  explicit NodeTransform(Bounds bounds) : bounds_(bounds) {
+    if (!(bounds.low < bounds.high))
+      throw ValueError(sbi::text("bounds [", bounds.low, ", ", bounds.high, "]; want low < high"));
+  }
+  NodeTransform(Bounds bounds, double mean, double stddev) : NodeTransform(bounds) {
+    mean_ = mean, stddev_ = stddev;
+  }
+
+  /// Sets mean and standard deviation from values (missing ones left out). A constant node keeps deviation 1.
+  /// Throws ValueError naming the node for a value outside the bounds.
+  template <class Values> void fit(const Values& values, const std::string& name) {
+    double n = 0, sum = 0, square = 0;
+    for (double v : values) {
+      if (is_missing(v)) continue;
+      if (!is_finite(v) || v < bounds_.low || v > bounds_.high)
+        throw ValueError(
+            sbi::text(name, " = ", v, "; want a finite value in [", bounds_.low, ", ", bounds_.high, "]"));
+      const double u = unbounded(v), d = u - sum / std::max(n, 1.0);
+      n += 1, sum += u, square += d * (u - sum / n); // Welford
+    }
+    mean_ = n > 0 ? sum / n : 0;
+    const double variance = n > 1 ? square / n : 0;
+    stddev_ = variance > 1e-24 * (1 + mean_ * mean_) ? std::sqrt(variance) : 1;
+  }
+  [[nodiscard]] double to_network(double v) const { return (unbounded(v) - mean_) / stddev_; }
+  [[nodiscard]] double from_network(double z) const {
+    const double u = mean_ + stddev_ * z;
+    switch (kind()) {
+    case Kind::both:
+      return bounds_.low + (bounds_.high - bounds_.low) * normal_cdf(u);
+    case Kind::low:
+      return bounds_.low + std::exp(u);
+    case Kind::high:
+      return bounds_.high - std::exp(-u);
+    default:
+      return u;
+    }
+  }
+  /// A measurement error in the network's unit. Only unbounded nodes carry errors.
+  [[nodiscard]] double error_to_network(double sigma) const { return sigma / stddev_; }
+  [[nodiscard]] Bounds bounds() const { return bounds_; }
+  [[nodiscard]] double mean() const { return mean_; }
+  [[nodiscard]] double stddev() const { return stddev_; }
+
+private:
+  enum class Kind { none, low, high, both };
+  [[nodiscard]] Kind kind() const {
+    const bool low = is_finite(bounds_.low), high = is_finite(bounds_.high);
+    return low && high ? Kind::both : low ? Kind::low : high ? Kind::high : Kind::none;
+  }
+  [[nodiscard]] double unbounded(double v) const {
+    // A value on the bound itself, which a prior may draw in rounded numbers, is moved inside by 1e-12 of the
+    // range.
+    constexpr double margin = 1e-12;
+    switch (kind()) {
+    case Kind::both:
+      return normal_quantile(
+          std::clamp((v - bounds_.low) / (bounds_.high - bounds_.low), margin, 1 - margin));
+    case Kind::low:
+      return std::log(std::max(v - bounds_.low, margin));
+    case Kind::high:
+      return -std::log(std::max(bounds_.high - v, margin));
+    default:
+      return v;
+    }
+  }
+
+  Bounds bounds_;
+  double mean_ = 0, stddev_ = 1;
+};
+
+} // namespace sbi

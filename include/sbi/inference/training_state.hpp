@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/core/shape.hpp>
+
+#include <string>
+#include <vector>
+
+namespace sbi {
+
+/// All that a training run needs to go on with the same bits: nothing in it depends on the clock, and
+/// batches, masks and noise are functions of the seed and the step.
+template <class T> struct TrainingState {
+  std::string fingerprint; ///< of the options, the model and the data; a resume with another one is refused
+  index_t step = 0, optimiser_steps = 0, average_updates = 0, stale = 0;
+  bool stopped_early = false;
+  std::vector<T> values, first_moment, second_moment, average, best;
+  std::vector<double> validation;
+
+  /// f(name, array) for every array, in order.
+  template <class F> void each_array(F&& f) {
+    f("values", values);
+    f("first_moment", first_moment);
+    f("second_moment", second_moment);
+    f("average", average);
+    f("best", best);
+    f("validation", validation);
+  }
+  /// f(name, number) for every counter.
+  template <class F> void each_counter(F&& f) {
+    f("step", step);
+    f("optimiser_steps", optimiser_steps);
+    f("average_updates", average_updates);
+    f("stale", stale);
+  }
+};
+
+} // namespace sbi
