@@ -7,6 +7,7 @@
 #include <sbi/core/rng.hpp>
 #include <sbi/core/tensor.hpp>
 #include <sbi/ops/attention.hpp>
+#include <sbi/ops/contrastive.hpp>
 #include <sbi/ops/elementwise.hpp>
 #include <sbi/ops/linear.hpp>
 #include <sbi/ops/loss.hpp>
@@ -243,6 +244,31 @@ inline std::vector<OpCase> loss_cases(Sizes sizes) {
                                        return rng.bernoulli(0.5) ? rng.uniform() : 0.0;
                                      })};
     }));
+  }
+  return out;
+}
+
+inline std::vector<OpCase> contrastive_cases(Sizes sizes) {
+  std::vector<OpCase> out;
+  for (const Extent e : extents(sizes)) {
+    const Shape s{e.rows, e.cols};
+    const auto mask = []<class T>(Constants<T>& c, index_t n) { // the first row is always there
+      return c.filled({n}, [](Rng& rng, index_t i) { return i == 0 || rng.bernoulli(0.7) ? 1 : 0; });
+    };
+    // 1 / temperature, and the norms of short embeddings, which may be small
+    constexpr double condition = 10;
+    out.push_back(op_case(
+        "contrastive", "info nce", {s, s}, Checked::columns,
+        [=]<class T>(Constants<T>& c) {
+          return ops::InfoNce<T>{0.3, mask(c, e.rows)};
+        },
+        condition));
+    out.push_back(op_case(
+        "contrastive", "pair loss", {s, s}, Checked::columns,
+        [=]<class T>(Constants<T>& c) {
+          return ops::PairLoss<T>{0.5, 0.7, mask(c, e.rows)};
+        },
+        condition));
   }
   return out;
 }

@@ -2,6 +2,7 @@
 // Ground costs between points, and their matrices.
 #pragma once
 #include <sbi/backend/backend.hpp>
+#include <sbi/backend/denormals.hpp>
 #include <sbi/backend/rows.hpp>
 #include <sbi/core/missing.hpp>
 #include <sbi/core/tensor.hpp>
@@ -65,6 +66,7 @@ inline constexpr index_t row_block = 32; // rows a task
 
 template <class B, class F> void for_each_row(const B& be, index_t rows, F&& f) {
   be.for_each((rows + row_block - 1) / row_block, [&](index_t block) {
+    const FlushDenormals flush; // on every thread alike, whatever the caller's setting
     for (index_t i = block * row_block; i < std::min(rows, (block + 1) * row_block); ++i) f(i);
   });
 }

@@ -22,14 +22,21 @@ namespace sbi::ot {
 /// What to do when the residual stays above the tolerance, where envelope gradients are wrong.
 enum class Unconverged { refuse, report };
 
+/// What epsilon and the prices are given in: units of the cost, or the mean cost <a x b, C> / (|a| |b|)
+/// between the clouds, which makes them free of scale. The mean counts as a constant in the gradients; clouds
+/// of one and the same point, whose mean is 0, use 1.
+enum class Unit { cost, mean_cost };
+
 struct DivergenceOptions {
   SinkhornOptions sinkhorn;
+  Unit unit = Unit::cost;
   Unconverged unconverged = Unconverged::refuse; ///< refuse: throw NumericalError; report: see `converged`
   bool gradients = true;
 };
 
 template <class T> struct Divergence {
   double value = 0;
+  double epsilon = 0;  ///< in units of the cost
   double residual = 0; ///< the largest of the three problems
   int iterations = 0;  ///< their sum
   bool converged = false;
@@ -59,6 +66,18 @@ void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<co
         cost.add_gradient(sign * plan[j], std::span<const T>(x.row(i), d), std::span<const T>(y.row(j), d),
                           std::span<T>(out.row(i), d));
   });
+}
+
+template <class T>
+[[nodiscard]] double mean_cost(const Tensor<T>& cost, const Weights<T>& a, const Weights<T>& b) {
+  double sum = 0;
+  for (index_t i = 0; i < cost.rows(); ++i) {
+    double row = 0;
+    for (index_t j = 0; j < cost.cols(); ++j)
+      row += b.value[static_cast<std::size_t>(j)] * static_cast<double>(cost(i, j));
+    sum += a.value[static_cast<std::size_t>(i)] * row;
+  }
+  return sum > 0 ? sum / (a.mass * b.mass) : 1;
 }
 
 /// d S / d weight of one side: f - p, with a finite price (rho + eps)(exp(-p/rho) - exp(-f/rho)).
@@ -105,10 +124,9 @@ sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const 
                     std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
                     std::type_identity_t<std::span<const T>> b, const DivergenceOptions& options,
                     const Divergence<T>* start = nullptr) {
-  const SinkhornOptions& run = options.sinkhorn;
+  SinkhornOptions run = options.sinkhorn;
   detail::check(run);
-  const double eps = run.epsilon, rho = run.rho_a;
-  const bool reweighted = is_finite(rho) && !is_finite(run.rho_b), balanced = !is_finite(rho);
+  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b), balanced = !is_finite(run.rho_a);
   if (!reweighted && !(run.rho_a == run.rho_b))
     throw ValueError(sbi::text("sinkhorn divergence: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b,
                                "; want equal prices, or rho_b infinite (exchange the clouds if rho_a is)"));
@@ -117,7 +135,13 @@ sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const 
   const Tensor<T> yx = detail::transposed<T>(xy.view(), x.rows());
   Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
   if (balanced) detail::balance(wa, wb);
+  if (options.unit == Unit::mean_cost) {
+    const double unit = detail::mean_cost(xy, wa, wb);
+    run.epsilon *= unit, run.rho_a *= unit, run.rho_b *= unit;
+  }
+  const double eps = run.epsilon, rho = run.rho_a;
   Divergence<T> out;
+  out.epsilon = eps;
   SinkhornOptions own = run;
   own.rho_a = run.rho_b;
   out.bb = detail::symmetrise<B, T>(be, yy.view(), wb, own, start ? &start->bb.f : nullptr);
