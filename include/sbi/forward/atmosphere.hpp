@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/simd.hpp>
 #include <sbi/forward/atmosphere_features.hpp>
 #include <sbi/forward/cardinal.hpp>
 #include <sbi/forward/concepts.hpp>
 #include <sbi/forward/constants.hpp>
+#include <sbi/forward/exponential.hpp>
 
 #include <algorithm>
 #include <array>
@@ -49,7 +51,7 @@ public:
 
   /// Throws ValueError for a family other than 1 and 2 or an amplitude that is not finite.
   explicit AnalyticAtmosphere(int family = 1, double amplitude = 1)
-      : wavelengths_(grid_size), planck_(grid_size),
+      : wavelengths_(grid_size), planck_(grid_size), exponent_(grid_size),
         distortion_(family == 2 ? -0.4 * std::numbers::ln10 * amplitude : 0) {
     if (family != 1 && family != 2)
       throw ValueError(sbi::text("atmosphere: family ", family, "; want 1 or 2"));
@@ -58,6 +60,7 @@ public:
     for (std::size_t i = 0; i < grid_size; ++i) {
       wavelengths_[i] = shortest * std::exp(step_ * static_cast<double>(i));
       planck_[i] = radiation_c1 * std::pow(wavelengths_[i], -5);
+      exponent_[i] = radiation_c2 / wavelengths_[i];
     }
     for (const detail::Feature& feature : detail::features) {
       profiles_.emplace_back(
@@ -111,11 +114,17 @@ public:
         shift += library.weight[i] * detail::library_shift[library.first + i][k - detail::features.size()];
       profiles_[k].add(distortion_ * shift, out);
     }
-    double total = 0; // int F dlambda = int F lambda dln(lambda), trapezium rule: the ends do not contribute
-    for (std::size_t i = 0; i < grid_size; ++i) {
-      out[i] = planck_[i] * std::exp(out[i]) / (std::exp(radiation_c2 / (wavelengths_[i] * teff)) - 1);
-      total += out[i] * wavelengths_[i];
+    using V = Vec<double>;
+    static_assert(grid_size % V::lanes == 0);
+    V sum(0); // int F dlambda = int F lambda dln(lambda), trapezium rule: the ends do not contribute
+    for (std::size_t i = 0; i < grid_size; i += V::lanes) {
+      const V x = V::load(&exponent_[i]) * V(1 / teff);
+      const V f =
+          V::load(&planck_[i]) * detail::exponential(V::load(&out[i])) / (detail::exponential(x) - V(1));
+      f.store(&out[i]);
+      sum += f * V::load(&wavelengths_[i]);
     }
+    const double total = horizontal_sum(sum);
     const double scale = stefan_boltzmann * std::pow(teff, 4) / (total * step_ * 1e4);
     for (double& f : out) f *= scale;
   }
@@ -156,7 +165,7 @@ private:
   }
 
   double step_ = std::log(longest / shortest) / (grid_size - 1); // in ln(lambda)
-  std::vector<double> wavelengths_, planck_;
+  std::vector<double> wavelengths_, planck_, exponent_;          // micron; c1 lambda^-5; c2 / lambda
   double distortion_; // -0.4 ln 10 amplitude: from magnitudes to the exponent; 0 in family 1
   std::vector<Profile> profiles_;
   std::array<double, 13> solar_{};

@@ -2,9 +2,11 @@
 #pragma once
 #include <sbi/backend/backend.hpp>
 #include <sbi/core/error.hpp>
+#include <sbi/core/simd.hpp>
 #include <sbi/core/tensor.hpp>
 #include <sbi/forward/concepts.hpp>
 #include <sbi/forward/constants.hpp>
+#include <sbi/forward/exponential.hpp>
 #include <sbi/forward/passband.hpp>
 
 #include <algorithm>
@@ -59,10 +61,17 @@ public:
                                  " extinctions, ", out.size(), " magnitudes; want ", grid_, ", ",
                                  last_ - first_, ", ", bands_.size()));
     std::fill(out.begin(), out.end(), 0.0);
-    for (std::size_t i = first_; i < last_; ++i) {
-      const double f = flux[i] * std::exp(-a_v * extinction[i - first_]);
-      const double* w = weight_.data() + i * bands_.size();
-      for (std::size_t b = 0; b < out.size(); ++b) out[b] += w[b] * f;
+    using V = Vec<double>;
+    double light[V::lanes];
+    for (std::size_t i = first_; i < last_; i += V::lanes) {
+      const std::size_t count = std::min<std::size_t>(V::lanes, last_ - i);
+      const auto lanes = static_cast<index_t>(count);
+      (V::load(&flux[i], lanes) * detail::exponential(V(-a_v) * V::load(&extinction[i - first_], lanes)))
+          .store(light);
+      for (std::size_t k = 0; k < count; ++k) {
+        const double* w = weight_.data() + (i + k) * bands_.size();
+        for (std::size_t b = 0; b < out.size(); ++b) out[b] += w[b] * light[k];
+      }
     }
     for (double& m : out) m = -2.5 * std::log10(m);
   }
