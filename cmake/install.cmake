@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Installs the headers and a relocatable package, and writes a package for the build tree (find_package with
-# sbi_DIR=<build folder>). sbi::json and sbi::fits are made by the package itself from what the user's machine has.
+# sbi_DIR=<build folder>). sbi::json, sbi::fits and sbi::zlib are made by the package itself from what the user's machine has.
 include(CMakePackageConfigHelpers)
 
 get_property(sbi_fetched GLOBAL PROPERTY SBI_FETCHED)

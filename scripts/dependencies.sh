@@ -5,7 +5,7 @@
 set -eu
 
 packages="cmake ninja-build g++ pkg-config libeigen3-dev libxtensor-dev libtbb-dev libcfitsio-dev nlohmann-json3-dev
-libcli11-dev doctest-dev libbenchmark-dev $*"
+libcli11-dev doctest-dev libbenchmark-dev zlib1g-dev $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   for tool in cmake c++ pkg-config; do

@@ -187,6 +187,8 @@ TEST_CASE("io/plot: what cannot be drawn is refused") {
   CHECK_THROWS_AS((void)figure.write(folder.path / "x.pdf"), sbi::ValueError);
   figure.panel(0).line({1, 2}, {1, 2});
   figure.panel(0).legend = "nowhere at all";
-  if (std::system("gnuplot --version >/dev/null 2>&1") == 0)
-    CHECK_THROWS_AS((void)figure.write(folder.path / "bad.png"), sbi::FileError);
+  if (std::system("gnuplot --version >/dev/null 2>&1") != 0) return;
+  CHECK_THROWS_AS((void)figure.write(folder.path / "bad.png"), sbi::FileError);
+  CHECK(fs::exists(folder.path / "bad.gp"));
+  CHECK(!fs::exists(folder.path / "bad.png"));
 }

@@ -4,12 +4,16 @@
 #include <sbi/io/gnuplot.hpp>
 #include <sbi/io/panel.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace sbi::io {
@@ -132,18 +136,39 @@ inline std::string limits(const char* axis, const std::optional<std::pair<double
   return range ? text("set ", axis, "range [", range->first, ':', range->second, "]\n")
                : text("set ", axis, "range [*:*]\n");
 }
-/// The least and the greatest of all values drawn on the two axes, with a margin: the limits around a
-/// diagonal.
-inline std::optional<std::pair<double, double>> common_range(const Panel& panel) {
+/// The least and the greatest value drawn along x, along y, or along both.
+struct Extent {
   double low = std::numeric_limits<double>::infinity(), high = -low;
-  for (const auto& series : panel.series())
-    for (std::size_t c = 0; c < 2; ++c)
-      for (const double v : series.columns[c])
-        if (is_finite(v) && (v > 0 || (!panel.log_x && !panel.log_y)))
-          low = std::min(low, v), high = std::max(high, v);
-  if (!(low < high)) return std::nullopt;
-  if (panel.log_x || panel.log_y) return std::pair(low / 1.2, high * 1.2);
-  return std::pair(low - 0.03 * (high - low), high + 0.03 * (high - low));
+  void include(const Panel& panel, bool along_x, bool along_y) {
+    for (const auto& series : panel.series()) {
+      const bool third_is_y = series.kind == Panel::Kind::band || series.kind == Panel::Kind::intervals;
+      for (std::size_t c = along_x ? 0 : 1; c < (!along_y     ? 1U
+                                                 : third_is_y ? series.columns.size()
+                                                              : 2U);
+           ++c)
+        for (const double v : series.columns[c])
+          if (is_finite(v) && (v > 0 || !(c == 0 ? panel.log_x : panel.log_y)))
+            low = std::min(low, v), high = std::max(high, v);
+    }
+  }
+};
+/// The limits around a diagonal: those of both axes, with a margin.
+inline std::optional<std::pair<double, double>> common_range(const Panel& panel) {
+  Extent e;
+  e.include(panel, true, true);
+  if (!(e.low < e.high)) return std::nullopt;
+  if (panel.log_x && panel.log_y) return std::pair(e.low / 1.2, e.high * 1.2);
+  const double margin = 0.03 * (e.high - e.low);
+  return std::pair(e.low - margin, e.high + margin);
+}
+inline std::string axis_setup(const char* axis, const Panel& panel, bool is_x) {
+  if (!(is_x ? panel.log_x : panel.log_y))
+    return text("unset logscale ", axis, "\nset format ", axis, " '%g'\n");
+  Extent e;
+  e.include(panel, is_x, !is_x);
+  // Powers of ten read well over many decades; on few of them they would all be the same one.
+  const char* format = e.high > 300 * e.low ? " '10^{%L}'\n" : " '%g'\n";
+  return text("set logscale ", axis, "\nset format ", axis, format);
 }
 } // namespace detail
 
@@ -177,9 +202,7 @@ inline std::string Figure::script(const std::string& stem, std::string& data) co
     }
     out += text("\nset title ", detail::quoted(panel.title), "\nset xlabel ", detail::quoted(panel.x_label),
                 "\nset ylabel ", detail::quoted(panel.y_label), '\n');
-    for (const auto& [axis, logarithmic] : {std::pair("x", panel.log_x), std::pair("y", panel.log_y)})
-      out += text(logarithmic ? "set logscale " : "unset logscale ", axis, "\nset format ", axis,
-                  logarithmic ? " '10^{%L}'\n" : " '%g'\n");
+    out += detail::axis_setup("x", panel, true) + detail::axis_setup("y", panel, false);
     auto x_range = panel.x_range, y_range = panel.y_range;
     if (panel.diagonal) {
       const auto both = detail::common_range(panel);
@@ -202,9 +225,9 @@ inline std::string Figure::script(const std::string& stem, std::string& data) co
     const bool drawn = !plots.empty();
     if (panel.diagonal && drawn)
       plots += ", \\\n     x with lines linewidth 1 dashtype 2 linecolor rgb '#404040' notitle";
-    out += panel.legend == "none"
-               ? "unset key\n"
-               : text("set key ", panel.legend, " opaque nobox samplen 1.4 spacing 1.1 font ',9'\n");
+    out += panel.legend == "none" ? "unset key\n"
+                                  : text("set key ", panel.legend,
+                                         " opaque nobox reverse Left samplen 1.6 spacing 1.1 font ',9'\n");
     out += colour_bar.empty()
                ? "unset colorbox\n"
                : text("set colorbox default noborder\nset cblabel ", detail::quoted(colour_bar), '\n');
@@ -223,7 +246,14 @@ inline Picture Figure::write(const std::filesystem::path& png) const {
   const std::string commands = script(stem, data);
   write_file(std::filesystem::path(png).replace_extension(".dat"), data);
   write_file(out.script, commands);
-  out.drawn = run_gnuplot(out.script);
+  std::error_code ignored;
+  std::filesystem::remove(png, ignored); // an old picture must not stand for a new one
+  try {
+    out.drawn = run_gnuplot(out.script);
+  } catch (const FileError&) {
+    std::filesystem::remove(png, ignored);
+    throw;
+  }
   if (out.drawn && !std::filesystem::exists(png))
     throw FileError(text(png.string(), ": gnuplot wrote no picture"));
   out.note = out.drawn
