@@ -8,6 +8,7 @@
 namespace {
 
 template <int N> void agrees_with_the_standard_function() {
+  // to a few units in the last place
   for (double x = -700; x < 700; x += 0.37) {
     double lane[N];
     for (int i = 0; i < N; ++i) lane[i] = x + 0.01 * i;
@@ -19,10 +20,9 @@ template <int N> void agrees_with_the_standard_function() {
 
 } // namespace
 
-TEST_CASE(
-    "forward/exponential: every width gives the standard exponential") { // to a few units in the last place
+// Wider vectors than the instruction set has would change how they are passed between functions.
+TEST_CASE("forward/exponential: narrow and native vectors give the standard exponential") {
   agrees_with_the_standard_function<1>();
   agrees_with_the_standard_function<2>();
-  agrees_with_the_standard_function<4>();
-  agrees_with_the_standard_function<8>();
+  agrees_with_the_standard_function<sbi::native_lanes<double>>();
 }

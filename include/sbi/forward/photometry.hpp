@@ -61,18 +61,18 @@ public:
                                  " extinctions, ", out.size(), " magnitudes; want ", grid_, ", ",
                                  last_ - first_, ", ", bands_.size()));
     std::fill(out.begin(), out.end(), 0.0);
+    const auto add = [&](std::size_t i, double light) {
+      const double* w = weight_.data() + i * bands_.size();
+      for (std::size_t b = 0; b < out.size(); ++b) out[b] += w[b] * light;
+    };
     using V = Vec<double>;
-    double light[V::lanes];
-    for (std::size_t i = first_; i < last_; i += V::lanes) {
-      const std::size_t count = std::min<std::size_t>(V::lanes, last_ - i);
-      const auto lanes = static_cast<index_t>(count);
-      (V::load(&flux[i], lanes) * detail::exponential(V(-a_v) * V::load(&extinction[i - first_], lanes)))
-          .store(light);
-      for (std::size_t k = 0; k < count; ++k) {
-        const double* w = weight_.data() + (i + k) * bands_.size();
-        for (std::size_t b = 0; b < out.size(); ++b) out[b] += w[b] * light[k];
-      }
+    std::size_t i = first_;
+    for (; i + V::lanes <= last_; i += V::lanes) {
+      double light[V::lanes];
+      (V::load(&flux[i]) * detail::exponential(V(-a_v) * V::load(&extinction[i - first_]))).store(light);
+      for (std::size_t k = 0; k < V::lanes; ++k) add(i + k, light[k]);
     }
+    for (; i < last_; ++i) add(i, flux[i] * std::exp(-a_v * extinction[i - first_]));
     for (double& m : out) m = -2.5 * std::log10(m);
   }
 
