@@ -4,7 +4,7 @@
 include(CMakePackageConfigHelpers)
 
 get_property(sbi_fetched GLOBAL PROPERTY SBI_FETCHED)
-if(sbi_fetched)
+if(sbi_fetched MATCHES "Eigen3|xtensor|TBB")
   message(STATUS "sbi: fetched ${sbi_fetched}: whoever installs this build must have them installed to use it")
 endif()
 
