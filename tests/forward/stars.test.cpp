@@ -174,6 +174,12 @@ TEST_CASE("forward/stars: settings that make no sense are refused") {
   options.prior.mass_max = 0.2;
   CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
   options = {};
+  options.prior.distance_min = 0;
+  CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
+  options = {};
+  options.missingness.wise = 1.2;
+  CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
+  options = {};
   options.prior.g_limit = -5;
   const Stars<> invisible(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options);
   Rng rng(1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 #include <sbi/core/simd.hpp>
 #include <sbi/forward/atmosphere_features.hpp>
 #include <sbi/forward/cardinal.hpp>
@@ -36,8 +37,9 @@ inline constexpr std::array<std::array<double, 9>, 5> library_shift{
 /// Paschen edges, line blanketing, Ca H and K, the G band, TiO, VO, FeH, water and CO bands, the H- opacity
 /// minimum) whose strengths vary smoothly with temperature, gravity and metallicity, normalised to sigma T^4
 /// at every point. At a resolution of about 70 they stand for line-blanketed model atmospheres: the synthetic
-/// magnitudes are within about 0.1 mag of those of Castelli & Kurucz (2004) at 3500-10000 K, 0.03 mag at
-/// 4500-10000 K.
+/// magnitudes of dwarfs, G to W2 and [M/H] -1 to +0.5, follow those of Castelli & Kurucz (2004) with an rms
+/// of .01-.02 mag at 4300-10000 K (at most .05), .02-.05 at 3600-4300 K (at most .14) and .02-.13 at 3500 K
+/// (at most .27, in BP).
 ///
 /// Family 1 is that. Family 2 is family 1 distorted as one real library differs from another (BT-Settl from
 /// Kurucz): by .03-.25 mag in the cool stars, .01-.03 in most of the others; `amplitude` scales the
@@ -55,7 +57,7 @@ public:
         distortion_(family == 2 ? -0.4 * std::numbers::ln10 * amplitude : 0) {
     if (family != 1 && family != 2)
       throw ValueError(sbi::text("atmosphere: family ", family, "; want 1 or 2"));
-    if (!std::isfinite(amplitude))
+    if (!is_finite(amplitude))
       throw ValueError(sbi::text("atmosphere: amplitude ", amplitude, "; want a finite number"));
     for (std::size_t i = 0; i < grid_size; ++i) {
       wavelengths_[i] = shortest * std::exp(step_ * static_cast<double>(i));

@@ -113,6 +113,15 @@ inline constexpr std::array<Channel, 9> gaia_2mass_wise{{
 struct Missingness {
   double gaia = 0, two_mass = 0, wise = 0, value = 0;
 
+  /// Throws ValueError naming a probability outside [0, 1].
+  void check() const {
+    const auto probability = [](const char* name, double p) {
+      if (!(p >= 0 && p <= 1))
+        throw ValueError(sbi::text("missingness: ", name, " lost with probability ", p, "; want 0 to 1"));
+    };
+    probability("Gaia", gaia), probability("2MASS", two_mass), probability("WISE", wise);
+    probability("one value", value);
+  }
   /// A value is lost with probability `rate` in total: half of the log-survival by whole surveys, half by
   /// single values. What stars are too faint for comes on top. Throws ValueError outside [0, 1].
   [[nodiscard]] static Missingness at_random(double rate) {

@@ -38,11 +38,12 @@ struct StarPrior {
   void check() const {
     const auto range = [](const char* name, double low, double high) {
       if (!(low < high))
-        throw ValueError(sbi::text("star prior: ", name, " from ", low, " to ", high, "; want a range"));
+        throw ValueError(
+            sbi::text("star prior: ", name, " from ", low, " to ", high, "; want the second larger"));
     };
-    range("mass", std::max(0.0, mass_min), mass_max), range("log age", log_age_min, log_age_max);
-    range("[M/H]", mh_min, mh_max), range("A_V", 0, av_max),
-        range("distance", std::max(0.0, distance_min), distance_max);
+    range("lowest mass above zero", 0, mass_min), range("mass", mass_min, mass_max);
+    range("log age", log_age_min, log_age_max), range("[M/H]", mh_min, mh_max), range("A_V", 0, av_max);
+    range("lowest distance above zero", 0, distance_min), range("distance", distance_min, distance_max);
     range("width of [M/H]", 0, mh_sigma), range("scale of A_V", 0, av_scale);
   }
 };
@@ -80,14 +81,16 @@ public:
   /// Where the prior puts each parameter, in the order of `parameters`.
   std::array<Bounds, dimension> bounds;
 
-  /// Throws ValueError for a prior whose ranges are none.
+  /// Throws ValueError for a prior whose ranges are none and for probabilities outside [0, 1].
   explicit Stars(E evolution = {}, A atmosphere = A{}, D law = {}, StarOptions options = {})
       : bounds(bounds_of(options.prior)), evolution_(std::move(evolution)), options_(options),
         imf_(options.prior.mass_min, options.prior.mass_max),
         photometry_(std::move(atmosphere), std::move(law),
                     passbands({"GaiaDR3.G", "GaiaDR3.BP", "GaiaDR3.RP", "2MASS.J", "2MASS.H", "2MASS.Ks",
                                "WISE.W1", "WISE.W2"}),
-                    options.r_v) {}
+                    options.r_v) {
+    options.missingness.check();
+  }
 
   [[nodiscard]] const StarOptions& options() const { return options_; }
 
