@@ -22,10 +22,10 @@
 namespace sbi::forward {
 
 /// Prior of single field stars: mass from Kroupa (2001), [M/H] normal, A_V exponential, each cut to its
-/// range; log age and log distance uniform; and only stars brighter than a limit in G, found by rejection, so
-/// that the training set is not one of invisible stars (the limit couples mass, distance and dust). The
-/// default ranges lie inside Tout et al. (1996), which ends at [M/H] = +0.176, and span about 3200 to 13000
-/// K.
+/// range; log age and log distance uniform; and only stars brighter than a limit in the simulator's own G,
+/// found by rejection (three of four draws pass), so that the training set is not one of invisible stars. The
+/// limit couples mass, distance and dust. The default ranges lie inside Tout et al. (1996), which ends at
+/// [M/H] = +0.176, and span 3480 to 13600 K.
 struct StarPrior {
   double mass_min = 0.3, mass_max = 2.5;      ///< solar masses
   double log_age_min = 7, log_age_max = 10.1; ///< years; used by evolutions that have an age
