@@ -5,6 +5,7 @@ the reference samples of sbibm, all at sbi's defaults. Prints one line of JSON a
 and the samples as .npy, into --output. Needs setup.sh --all."""
 
 import argparse
+import contextlib
 import json
 import math
 import pathlib
@@ -62,7 +63,8 @@ def main():
         x = two_moons(theta)
         start = time.perf_counter()
         inference = METHODS[method](prior)
-        inference.append_simulations(theta, x).train()
+        with contextlib.redirect_stdout(sys.stderr):  # sbi prints its progress there; ours is JSON
+            inference.append_simulations(theta, x).train()
         posterior = inference.build_posterior()
         train_seconds = time.perf_counter() - start
         for observation in map(int, args.observations.split(",")):
