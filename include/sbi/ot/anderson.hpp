@@ -22,6 +22,7 @@ public:
 
   explicit Anderson(std::span<const double> weights) : weights_(weights.begin(), weights.end()) {}
 
+  /// Forgets the past: the next step is x = F(x).
   void restart() { stored_ = 0, has_last_ = false; }
 
   /// Replaces x by the next iterate, given image = F(x). Entries without weight follow along and count for

@@ -27,7 +27,7 @@ struct SinkhornOptions {
   double rho_b = exact_marginal; ///< price of leaving b
   double tolerance = 0;          ///< of the residual; 0: 1e-4 in float, 1e-6 in double
   int max_iterations = 2000;     ///< over all stages of the epsilon schedule
-  double scaling = 0.5; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
+  double scaling = 0.25; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
 };
 
 /// Potentials of a transport problem, and what is known about them.
@@ -136,18 +136,14 @@ void begin(const char* name, std::vector<T>& f, std::size_t n, const std::vector
   options.scaling = 1;
 }
 
-/// Throws for entries that are NaN or -infinity and for points with weight that can go nowhere; gives max -
-/// min of the finite entries.
-template <class T>
-[[nodiscard]] double checked_range(View<const T> cost, const Weights<T>& a, const Weights<T>& b) {
-  T low = std::numeric_limits<T>::max(), high = std::numeric_limits<T>::lowest();
+/// Throws for entries that are NaN or -infinity and for points with weight that can go nowhere.
+template <class T> void check_entries(View<const T> cost, const Weights<T>& a, const Weights<T>& b) {
   std::vector<char> column(static_cast<std::size_t>(cost.cols()), 0);
   for (index_t i = 0; i < cost.rows(); ++i) {
     bool some = false;
     for (index_t j = 0; j < cost.cols(); ++j) {
       const T c = cost(i, j);
       if (is_finite(c)) {
-        low = std::min(low, c), high = std::max(high, c);
         if (b.value[static_cast<std::size_t>(j)] > 0) some = true;
         if (a.value[static_cast<std::size_t>(i)] > 0) column[static_cast<std::size_t>(j)] = 1;
       } else if (is_missing(c) || c < 0) {
@@ -161,8 +157,40 @@ template <class T>
   for (std::size_t j = 0; j < column.size(); ++j)
     if (!column[j] && b.value[j] > 0)
       throw ValueError(sbi::text("sinkhorn: column ", j, " of the cost has weight but no allowed partner"));
-  return static_cast<double>(high) - static_cast<double>(low);
 }
+
+/// Checks the cost and gives max - min of its finite entries.
+template <class B, class T>
+[[nodiscard]] double checked_range(const B& be, View<const T> cost, const Weights<T>& a,
+                                   const Weights<T>& b) {
+  const auto n = static_cast<std::size_t>(cost.rows());
+  std::vector<double> high(n), low(n);
+  std::vector<char> finite(n);
+  for_each_row(be, cost.rows(), [&](index_t i) {
+    const auto row = row_of(be, cost.cols());
+    const auto at = static_cast<std::size_t>(i);
+    high[at] = static_cast<double>(row.max([&](auto j) { return load(cost.row(i), j); }));
+    low[at] = -static_cast<double>(row.max([&](auto j) { return -load(cost.row(i), j); }));
+    // 0 only if every entry is finite: infinity and NaN times 0 are NaN
+    const auto zero =
+        row.sum([&](auto j) { return load(cost.row(i), j) * decltype(load(cost.row(i), j))(0); });
+    finite[at] = !is_missing(zero);
+  });
+  if (std::all_of(finite.begin(), finite.end(), [](char f) { return f != 0; }))
+    return *std::max_element(high.begin(), high.end()) - *std::min_element(low.begin(), low.end());
+  check_entries(cost, a, b);
+  double top = std::numeric_limits<double>::lowest(), bottom = std::numeric_limits<double>::max();
+  for (index_t i = 0; i < cost.rows(); ++i)
+    for (index_t j = 0; j < cost.cols(); ++j)
+      if (is_finite(cost(i, j))) {
+        top = std::max(top, static_cast<double>(cost(i, j)));
+        bottom = std::min(bottom, static_cast<double>(cost(i, j)));
+      }
+  return top - bottom;
+}
+
+/// Below this residual the next stage may begin, and the updates are linear enough to be extrapolated.
+inline constexpr double rough = 0.1;
 
 /// Runs `iterate(eps) -> residual` along the schedule of epsilon: a few rounds a stage, at the last until
 /// tolerance. Gives {residual, iterations}.
@@ -170,7 +198,6 @@ template <class F>
 [[nodiscard]] std::pair<double, int> anneal(const SinkhornOptions& options, double range, double tolerance,
                                             F&& iterate) {
   constexpr int rounds = 5;
-  constexpr double rough = 0.1;
   int used = 0;
   if (options.scaling < 1)
     for (double eps = range; eps > options.epsilon; eps *= options.scaling)

@@ -31,7 +31,7 @@ template <class B, class T>
                                      const SinkhornResult<T>* start_self) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
   const std::size_t n = a.value.size();
-  const double range = std::max(checked_range(cost, a, b), checked_range(cost_self, a, a));
+  const double range = std::max(checked_range(be, cost, a, b), checked_range(be, cost_self, a, a));
   Reweighted<T> out{{}, {}, a, std::vector<double>(n, 0), 0, 0};
   std::vector<T>&f = out.cross.f, &g = out.cross.g, &p = out.self.f;
   begin("f", f, n, start_cross ? &start_cross->f : nullptr, options);
@@ -62,10 +62,11 @@ template <class B, class T>
         image[i] = next_f[i];
         image[n + i] = static_cast<T>(0.5 * (static_cast<double>(p[i]) + static_cast<double>(next_p[i])));
       }
-      if (eps == options.epsilon && rho >= eps) // the weights are then no state of their own
+      // Where the weights are a state of their own (rho < eps) the extrapolation would miss them.
+      if (eps == options.epsilon && rho >= eps && out.cross.residual < rough)
         accelerate.step(state, image);
       else
-        state = image;
+        state = image, accelerate.restart();
       std::copy_n(state.begin(), n, f.begin());
       std::copy_n(state.begin() + static_cast<std::ptrdiff_t>(n), n, p.begin());
     }
@@ -83,8 +84,9 @@ template <class B, class T>
     softmin(be, cost_self, out.w.log, p, eps, next_p);
     double weights = 0;
     for (std::size_t i = 0; i < n; ++i) weights += std::abs(a.value[i] * std::exp(wish[i]) - out.w.value[i]);
-    return std::max({row_residual(out.w, f, next_f, eps, exact_marginal, out.cross.mass),
-                     row_residual(out.w, p, next_p, eps, exact_marginal, out.self.mass), weights / b.mass});
+    return out.cross.residual = std::max({row_residual(out.w, f, next_f, eps, exact_marginal, out.cross.mass),
+                                          row_residual(out.w, p, next_p, eps, exact_marginal, out.self.mass),
+                                          weights / b.mass});
   });
   for (std::size_t i = 0; i < n; ++i) {
     out.ratio[i] = std::exp(log_ratio[i]);

@@ -18,7 +18,7 @@ template <class B, class T>
                                           const Weights<T>& a, const Weights<T>& b, SinkhornOptions options,
                                           const std::vector<T>* start) {
   const double rho_a = options.rho_a, rho_b = options.rho_b, tolerance = tolerance_of<T>(options);
-  const double range = checked_range(cost, a, b);
+  const double range = checked_range(be, cost, a, b);
   SinkhornResult<T> out;
   begin("f", out.f, a.value.size(), start, options);
   out.g.assign(b.value.size(), T{0});
@@ -29,18 +29,18 @@ template <class B, class T>
     if (!first) {
       const double shift = best_shift<T>(a, b, next, out.g, rho_a, rho_b);
       for (T& f : next) f = static_cast<T>(static_cast<double>(f) + shift);
-      if (eps == options.epsilon)
+      if (eps == options.epsilon && out.residual < rough)
         accelerate.step(out.f, next);
       else
-        out.f = next;
+        out.f = next, accelerate.restart();
     }
     first = false;
     softmin(be, cost_t, a.log, out.f, eps, out.g);
     for (T& g : out.g) g = static_cast<T>(damping(rho_b, eps) * static_cast<double>(g));
     softmin(be, cost, b.log, out.g, eps, next);
-    const double residual = row_residual(a, out.f, next, eps, rho_a, out.mass);
+    out.residual = row_residual(a, out.f, next, eps, rho_a, out.mass);
     for (T& f : next) f = static_cast<T>(damping(rho_a, eps) * static_cast<double>(f));
-    return residual;
+    return out.residual;
   };
   std::tie(out.residual, out.iterations) = anneal(options, range, tolerance, iterate);
   out.converged = out.residual <= tolerance;
@@ -48,14 +48,16 @@ template <class B, class T>
   return out;
 }
 
-/// The symmetric update p = (p + lam softmin p) / 2.
+/// The symmetric update p = (p + lam softmin p) / 2. Near its solution it halves the error at least, whatever
+/// epsilon is, so it needs no schedule.
 template <class B, class T>
 [[nodiscard]] SinkhornResult<T> symmetrise(const B& be, View<const T> cost, const Weights<T>& a,
                                            SinkhornOptions options, const std::vector<T>* start) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
-  const double range = checked_range(cost, a, a);
+  const double range = checked_range(be, cost, a, a);
   SinkhornResult<T> out;
   begin("f", out.f, a.value.size(), start, options);
+  options.scaling = 1;
   std::vector<T> next(out.f.size());
   bool first = true;
   std::tie(out.residual, out.iterations) = anneal(options, range, tolerance, [&](double eps) {
