@@ -222,8 +222,10 @@ private:
     const std::optional<Corners> c = find(log_age, mh);
     if (!c) return std::nullopt;
     int low = 0, high = c->last_node;
-    if (!(log_mass >= mix(*c, low, &Node::log_mass) && log_mass <= mix(*c, high, &Node::log_mass)))
-      return std::nullopt;
+    const double least = mix(*c, low, &Node::log_mass), most = mix(*c, high, &Node::log_mass);
+    constexpr double rounding = 1e-12; // the mass that at_phase gave for an end must be found again
+    if (!(log_mass >= least - rounding && log_mass <= most + rounding)) return std::nullopt;
+    log_mass = std::clamp(log_mass, least, most);
     while (high - low > 1) {
       const int middle = (low + high) / 2;
       (mix(*c, middle, &Node::log_mass) <= log_mass ? low : high) = middle;
