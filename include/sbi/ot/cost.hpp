@@ -22,10 +22,12 @@ concept Cost = requires(const C& cost, T weight, std::span<const T> x, std::span
   cost.add_gradient(weight, x, x, out);
 };
 
-/// A cost that is a function of the squared distance alone; its matrices are built with SIMD.
+/// A cost that is a function of the squared distance alone, with its derivative in the squared distance as a
+/// function of the cost; matrices and gradients of plans are then built with SIMD.
 template <class C, class T>
-concept RadialCost = Cost<C, T> && requires(const C& cost, T squared) {
-  { cost.of_squared_distance(squared) } -> std::convertible_to<T>;
+concept RadialCost = Cost<C, T> && requires(const C& cost, T value) {
+  { cost.of_squared_distance(value) } -> std::convertible_to<T>;
+  { cost.slope(value) } -> std::convertible_to<T>;
 };
 
 /// sum_k (x_k - y_k)^2 by differences: |x|^2 + |y|^2 - 2 x.y loses the digits that x and y have in common.
@@ -38,6 +40,7 @@ template <class T> [[nodiscard]] T squared_distance(std::span<const T> x, std::s
 /// c = |x - y|^2. Convention: without the factor 1/2.
 struct SquaredEuclidean {
   template <class T> T of_squared_distance(T squared) const { return squared; }
+  template <class T> T slope(T) const { return 1; }
   template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
     return squared_distance(x, y);
   }
@@ -50,6 +53,7 @@ struct SquaredEuclidean {
 /// c = |x - y|. Its gradient at coincident points, where it has none, is 0 (the subgradient of least norm).
 struct Euclidean {
   template <class T> T of_squared_distance(T squared) const { return std::sqrt(squared); }
+  template <class T> T slope(T distance) const { return distance > 0 ? T(0.5) / distance : T(0); }
   template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
     return std::sqrt(squared_distance(x, y));
   }

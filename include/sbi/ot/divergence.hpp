@@ -12,6 +12,7 @@
 // which is balanced for rho_a -> infinity. The w are importance weights. All of these are >= 0 and 0 for
 // equal clouds when exp(-c / eps) is a positive definite kernel, as for |x - y|^2 and |x - y|.
 #pragma once
+#include <sbi/ot/plan_gradient.hpp>
 #include <sbi/ot/reweight.hpp>
 
 #include <algorithm>
@@ -49,31 +50,6 @@ template <class T> struct Divergence {
 };
 
 namespace detail {
-/// out_i += sign sum_j P_ij d1 c(x_i, y_j)
-template <class B, class C, class T>
-void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<const T> x, View<const T> y,
-                       const std::vector<T>& left, const std::vector<T>& right, double eps, T sign,
-                       Tensor<T>& out) {
-  const auto d = static_cast<std::size_t>(x.cols());
-  for_each_row(be, x.rows(), [&](index_t i) {
-    const T bias = left[static_cast<std::size_t>(i)];
-    if (!is_finite(bias)) return;
-    Arena& arena = be.arena();
-    const ArenaScope scope(arena);
-    T* plan = arena.template array<T>(y.rows());
-    // Several partial sums: shorter chains of additions, in time and in rounding.
-    constexpr index_t parts = 4;
-    T* sums = arena.template zeros<T>(parts * x.cols());
-    plan_row(row_of(be, y.rows()), matrix.row(i), right.data(), bias, static_cast<T>(1 / eps), plan);
-    for (index_t j = 0; j < y.rows(); ++j)
-      if (plan[j] > 0)
-        cost.add_gradient(sign * plan[j], std::span<const T>(x.row(i), d), std::span<const T>(y.row(j), d),
-                          std::span<T>(sums + j % parts * x.cols(), d));
-    for (index_t k = 0; k < x.cols(); ++k)
-      out(i, k) += (sums[k] + sums[x.cols() + k]) + (sums[2 * x.cols() + k] + sums[3 * x.cols() + k]);
-  });
-}
-
 template <class T>
 [[nodiscard]] double mean_cost(const Tensor<T>& cost, const Weights<T>& a, const Weights<T>& b) {
   double sum = 0;

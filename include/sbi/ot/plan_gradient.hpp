@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/backend/gemm.hpp>
+#include <sbi/ot/softmin.hpp>
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace sbi::ot::detail {
+
+/// y minus the mean of its rows, and the mean.
+template <class T> [[nodiscard]] std::pair<Tensor<T>, std::vector<T>> centred(View<const T> y) {
+  std::vector<double> sum(static_cast<std::size_t>(y.cols()), 0);
+  for (index_t j = 0; j < y.rows(); ++j)
+    for (index_t k = 0; k < y.cols(); ++k) sum[static_cast<std::size_t>(k)] += static_cast<double>(y(j, k));
+  std::vector<T> mean;
+  for (double s : sum) mean.push_back(static_cast<T>(s / static_cast<double>(y.rows())));
+  Tensor<T> out(y.shape);
+  for (index_t j = 0; j < y.rows(); ++j)
+    for (index_t k = 0; k < y.cols(); ++k) out(j, k) = y(j, k) - mean[static_cast<std::size_t>(k)];
+  return {std::move(out), std::move(mean)};
+}
+
+/// out_i += sign sum_j P_ij d1 c(x_i, y_j) for the plan P_ij = exp(left_i + right_j - C_ij / eps). For a
+/// radial cost the sum over j is a product, sum_j W_ij x_i - (W y)_i with W = 2 P dc/d|x - y|^2, about the
+/// mean of y: far from the origin x and y agree in their leading digits.
+template <class B, class C, class T>
+void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<const T> x, View<const T> y,
+                       const std::vector<T>& left, const std::vector<T>& right, double eps, T sign,
+                       Tensor<T>& out) {
+  const index_t n = x.rows(), m = y.rows(), d = x.cols();
+  const auto plan = [&](index_t i, T* row) {
+    plan_row(row_of(be, m), matrix.row(i), right.data(), left[static_cast<std::size_t>(i)],
+             static_cast<T>(1 / eps), row);
+  };
+  if constexpr (RadialCost<C, T> && !is_reference_v<B>) {
+    const auto [shifted, mean] = centred<T>(y);
+    const View<const T> points = shifted.view();
+    const T* origin = mean.data();
+    be.for_each((n + row_block - 1) / row_block, [&](index_t block) {
+      const FlushDenormals flush;
+      const index_t first = block * row_block, rows = std::min(row_block, n - first);
+      Arena& arena = be.arena();
+      const ArenaScope scope(arena);
+      const View<T> weight(arena.template array<T>(rows * m), Shape{rows, m});
+      const View<T> product(arena.template array<T>(rows * d), Shape{rows, d});
+      for (index_t r = 0; r < rows; ++r) {
+        plan(first + r, weight.row(r));
+        const T* c = matrix.row(first + r);
+        for (index_t j = 0; j < m; ++j)
+          weight(r, j) *= 2 * sign * (weight(r, j) > 0 ? cost.slope(c[j]) : T{0});
+      }
+      gemm(be, weight, Transpose::no, points, Transpose::no, product, Write::overwrite);
+      for (index_t r = 0; r < rows; ++r) {
+        const T sum = row_of(be, m).sum([&](auto j) { return load(weight.row(r), j); });
+        for (index_t k = 0; k < d; ++k)
+          out(first + r, k) += sum * (x(first + r, k) - origin[k]) - product(r, k);
+      }
+    });
+  } else {
+    for_each_row(be, n, [&](index_t i) {
+      Arena& arena = be.arena();
+      const ArenaScope scope(arena);
+      T* weight = arena.template array<T>(m);
+      plan(i, weight);
+      const auto width = static_cast<std::size_t>(d);
+      for (index_t j = 0; j < m; ++j)
+        if (weight[j] > 0)
+          cost.add_gradient(sign * weight[j], std::span<const T>(x.row(i), width),
+                            std::span<const T>(y.row(j), width), std::span<T>(out.row(i), width));
+    });
+  }
+}
+
+} // namespace sbi::ot::detail
