@@ -39,7 +39,7 @@ public:
   [[nodiscard]] auto end() const { return values_.end(); }
 
 private:
-  Shape shape_{0};
+  Shape shape_{0, 0};
   std::vector<T> values_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <variant>
 
 namespace sbi {
 
@@ -25,7 +26,7 @@ struct Observation {
 
 /// How samples are drawn.
 struct SampleOptions {
-  diffusion::Heun solver{};
+  std::variant<diffusion::DpmSolver, diffusion::Heun, diffusion::EulerMaruyama> solver{};
   index_t* evaluations = nullptr; ///< receives the number of network evaluations
 };
 

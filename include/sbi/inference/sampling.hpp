@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <variant>
 
 namespace sbi {
 
@@ -20,10 +21,10 @@ template <class T> struct ContextRows {
 /// all steps and samples. `fill(tape, first_group, groups, rows)` writes the context. Row r of the result
 /// depends on rng.split(r) only, not on blocks or threads. `evaluations`, where given, receives the solver's
 /// number of network evaluations.
-template <Backend B, diffusion::Sde S, class Solver, class Fill>
+template <Backend B, diffusion::Sde S, class... Solvers, class Fill>
 [[nodiscard]] Tensor<typename B::param_t>
 sample_latent(B& backend, const ScoreNetwork& network, const std::vector<typename B::param_t>& parameters,
-              const S& sde, const Solver& solver, index_t groups, index_t samples,
+              const S& sde, const std::variant<Solvers...>& solver, index_t groups, index_t samples,
               View<const std::int32_t> latent_ids, View<const std::int32_t> context_ids, Fill&& fill,
               const Rng& rng, index_t* evaluations = nullptr) {
   using T = typename B::param_t;
@@ -93,8 +94,10 @@ sample_latent(B& backend, const ScoreNetwork& network, const std::vector<typenam
       for (index_t r = 0; r < rows; ++r)
         for (index_t j = 0; j < latents; ++j) x0(r, j) = at.denoised(x(r, j), f.value(r * latents + j, 0));
     };
-    const index_t count = solver.sample(sde, denoise, View<T>(out.row(first_row), {rows, latents}),
-                                        View<const std::uint8_t>{}, rng, first_row);
+    const View<T> x(out.row(first_row), {rows, latents});
+    const index_t count = std::visit(
+        [&](const auto& s) { return s.sample(sde, denoise, x, View<const std::uint8_t>{}, rng, first_row); },
+        solver);
     if (evaluations && task == 0) *evaluations = count;
   });
   return out;

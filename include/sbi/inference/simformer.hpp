@@ -5,6 +5,7 @@
 #include <sbi/inference/score_loss.hpp>
 #include <sbi/inference/standardise.hpp>
 #include <sbi/inference/trainer.hpp>
+#include <sbi/inference/training_rows.hpp>
 
 #include <numeric>
 
@@ -140,66 +141,6 @@ private:
 
 namespace detail {
 
-/// A data set in the network's units: z and sigma [n, nodes], NaN where missing; sigma 0 where there is none.
-template <class T> struct StandardRows {
-  Tensor<T> z, sigma;
-
-  StandardRows(const Dataset& data, const std::vector<NodeTransform>& transforms)
-      : z({data.rows(), static_cast<index_t>(transforms.size())}), sigma(z.shape()) {
-    const index_t p = data.theta.cols();
-    for (index_t i = 0; i < data.rows(); ++i)
-      for (index_t j = 0; j < z.cols(); ++j) {
-        const NodeTransform& transform = transforms[static_cast<std::size_t>(j)];
-        const double v = j < p ? data.theta(i, j) : data.x(i, j - p);
-        z(i, j) = static_cast<T>(is_missing(v) ? missing : transform.to_network(v));
-        const double e = j >= p && data.has_errors() ? data.sigma(i, j - p) : 0;
-        sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
-      }
-  }
-};
-
-/// Rows of a data set that are held out: every k-th, so that both parts cover it evenly.
-struct Split {
-  std::vector<index_t> train, held_out;
-  Split(index_t rows, double share) {
-    const index_t stride = share > 0 ? std::max<index_t>(2, std::llround(1 / share)) : rows + 1;
-    for (index_t i = 0; i < rows; ++i) (i % stride == stride - 1 ? held_out : train).push_back(i);
-  }
-};
-
-/// Rows of a batch: step after step through a fresh permutation each epoch, a function of seed and step only.
-class BatchOrder {
-public:
-  BatchOrder(std::vector<index_t> rows, index_t batch, Rng rng)
-      : rows_(std::move(rows)), batch_(std::min(batch, static_cast<index_t>(rows_.size()))), rng_(rng) {}
-  [[nodiscard]] index_t batch() const { return batch_; }
-  /// Row i of the batch of a step.
-  [[nodiscard]] index_t row(index_t step, index_t i) {
-    const index_t steps_an_epoch = static_cast<index_t>(rows_.size()) / batch_, epoch = step / steps_an_epoch;
-    if (epoch != epoch_) {
-      order_ = rows_;
-      Rng rng = rng_.split(static_cast<std::uint64_t>(epoch));
-      shuffle(rng, order_);
-      epoch_ = epoch;
-    }
-    return order_[static_cast<std::size_t>(step % steps_an_epoch * batch_ + i)];
-  }
-
-private:
-  std::vector<index_t> rows_, order_;
-  index_t batch_, epoch_ = -1;
-  Rng rng_;
-};
-
-/// Sum of all values as bits: tells one data set from another.
-template <class T> [[nodiscard]] std::uint64_t checksum(const Tensor<T>& x) {
-  std::uint64_t hash = 1469598103934665603ULL; // FNV-1a
-  const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(T); ++i)
-    hash = (hash ^ bytes[i]) * 1099511628211ULL;
-  return hash;
-}
-
 /// The training objective of a Simformer on a data set.
 template <Backend B, diffusion::Sde S> class SimformerObjective {
 public:
@@ -288,14 +229,7 @@ private:
 template <Backend B, diffusion::Sde S>
 FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& options = {}) {
   data.check(model.nodes().parameters, model.nodes().observables());
-  std::vector<double> column(static_cast<std::size_t>(data.rows()));
-  for (index_t j = 0; j < model.nodes().size(); ++j) {
-    const index_t p = model.nodes().parameters;
-    for (index_t i = 0; i < data.rows(); ++i)
-      column[static_cast<std::size_t>(i)] = j < p ? data.theta(i, j) : data.x(i, j - p);
-    model.transforms()[static_cast<std::size_t>(j)].fit(column,
-                                                        model.nodes().names[static_cast<std::size_t>(j)]);
-  }
+  detail::fit_transforms(model, data);
   detail::SimformerObjective<B, S> objective(model, data, options);
   return train(model.backend(), model.parameters(), objective, options);
 }

@@ -17,6 +17,10 @@ template <class T> struct NodeState {
   bool observed = true; ///< false: the value is missing and the token is cut from the attention
 };
 
+/// Feature of a measurement error in units of the node's spread. Errors span orders of magnitude: the
+/// logarithm, centred near a fiftieth of the spread.
+template <class T> [[nodiscard]] T scaled_log_error(T sigma) { return (std::log(sigma) + T{4}) / T{2}; }
+
 /// Turns scalar nodes into tokens: a linear map of the features of each node's value, condition state,
 /// measurement error and observed flag, plus an embedding of its identity. Time is not among them: it enters
 /// latent tokens inside the transformer, so that tokens of conditioned nodes are the same at every diffusion
@@ -38,9 +42,8 @@ public:
     flags[0] = node.latent ? T{1} : T{0};
     flags[1] = node.latent ? T{0} : T{1};
     flags[2] = node.observed ? T{1} : T{0};
-    // Errors span orders of magnitude: their logarithm, centred near a hundredth of the node's spread.
     flags[3] = node.sigma > 0 ? T{1} : T{0};
-    flags[4] = node.sigma > 0 ? (std::log(node.sigma) + T{4}) / T{2} : T{0};
+    flags[4] = node.sigma > 0 ? scaled_log_error(node.sigma) : T{0};
   }
   /// Tokens [samples * ids, width] from features [samples * ids, features()]; ids [tokens] names the nodes.
   template <Backend B>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/bounds.hpp>
 #include <sbi/core/error.hpp>
 #include <sbi/core/rng.hpp>
 
@@ -18,7 +19,7 @@ namespace sbi::forward {
 struct TwoMoons {
   static constexpr std::array parameters{"theta1", "theta2"};
   static constexpr std::array observables{"x1", "x2"};
-  static constexpr std::array bounds{std::pair{-1.0, 1.0}, std::pair{-1.0, 1.0}};
+  static constexpr std::array bounds{Bounds{-1, 1}, Bounds{-1, 1}};
   static constexpr bool thread_safe = true;
 
   void sample_prior(Rng& rng, std::span<double> theta) const {

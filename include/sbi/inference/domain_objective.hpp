@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/inference/domain_adaptation.hpp>
+#include <sbi/inference/trainer.hpp>
+#include <sbi/inference/training_rows.hpp>
+#include <sbi/ops/contrastive.hpp>
+#include <sbi/ot/loss.hpp>
+
+#include <numeric>
+
+namespace sbi {
+
+/// What a domain-adaptive model learns from. Parts may be empty: no real stars, no pairs, or pairs only
+/// (fine-tuning).
+struct DomainData {
+  Dataset simulated;                 ///< theta, x, sigma
+  Tensor<double> real_x, real_sigma; ///< unlabelled real rows [n, observables]
+  Dataset pairs;                     ///< real rows whose theta is known, in whole or in part (NaN: unknown)
+  Tensor<double> partner_x, partner_sigma; ///< the same stars in the simulator, row by row with `pairs`
+};
+
+/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS).
+struct Alignment {
+  double contrastive =
+      0.05; ///< L_C: InfoNCE between each survey's embedding and the pool, within each domain
+  double transport =
+      0.5;            ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
+  double pairs = 0.5; ///< L_RS: pair loss between the two embeddings of a known star, negatives included
+  double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
+  index_t real_batch = 256, pair_batch = 128;
+  double temperature = 0.1; ///< of both contrasts
+  double epsilon = 0.05;    ///< entropic regularisation in units of the mean cost
+  double rho = 1; ///< price of reweighting simulations in that unit: their population is not the real one
+  nn::Ramp ramp{0, 500};
+
+  [[nodiscard]] static Alignment none() {
+    Alignment out;
+    out.contrastive = out.transport = out.pairs = 0;
+    return out;
+  }
+};
+
+/// Values of the coupled losses at the last step.
+struct AlignmentLosses {
+  double contrastive = 0, transport = 0, pairs = 0;
+  index_t unconverged = 0; ///< steps whose transport missed its tolerance and was left out
+};
+
+/// Score matching on simulated and paired real rows, and the losses that couple all rows of a batch, in two
+/// passes: (1) encoders run a micro-batch at a time without a tape and write Z of the whole batch; (2) the
+/// coupled losses on Z, on a tape of their own, give dZ; (3) micro-batches run encoders and score network
+/// forward and backward with dZ added at Z. So memory stays that of a micro-batch and the bits do not depend
+/// on threads.
+template <Backend B, diffusion::Sde S> class DomainObjective {
+public:
+  using T = typename B::param_t;
+  using Model = DomainAdaptive<B, S>;
+
+  DomainObjective(Model& model, const DomainData& data, const Alignment& alignment, const FitOptions& options)
+      : model_(model), alignment_(alignment), simulated_(model, data.simulated),
+        real_(model, data.real_x, data.real_sigma), pairs_(model, data.pairs),
+        partners_(model, data.partner_x, data.partner_sigma),
+        split_(simulated_.size() > 0 ? simulated_.size() : pairs_.size(), options.validation),
+        rng_(Rng(options.seed).split(2)),
+        rows_a_chunk_(std::max<index_t>(1, 256 / (model.nodes().parameters + model.encoders().tokens()))) {
+    if (split_.train.empty()) throw ValueError("fit: neither simulated rows nor pairs; want one of them");
+    if (pairs_.size() != partners_.size() && partners_.size() > 0)
+      throw ShapeError(
+          sbi::text("fit: ", pairs_.size(), " pairs and ", partners_.size(), " partners; want as many"));
+    const auto everything = [](index_t n) {
+      std::vector<index_t> all(static_cast<std::size_t>(n));
+      std::iota(all.begin(), all.end(), 0);
+      return all;
+    };
+    const Rng order = Rng(options.seed).split(1);
+    const bool couples = alignment.contrastive > 0 || alignment.transport > 0;
+    const auto part = [&](Kind kind, std::vector<index_t> rows, index_t batch, std::uint64_t stream) {
+      if (!rows.empty())
+        parts_.push_back({kind, detail::BatchOrder(std::move(rows), batch, order.split(stream)), 0, {}});
+    };
+    if (simulated_.size() > 0) part(Kind::simulated, split_.train, options.batch, 0);
+    if (couples) part(Kind::real, everything(real_.size()), alignment.real_batch, 1);
+    if (pairs_.size() > 0)
+      part(Kind::pair, simulated_.size() > 0 ? everything(pairs_.size()) : split_.train,
+           simulated_.size() > 0 ? alignment.pair_batch : options.batch, 2);
+    if (partners_.size() > 0 && alignment.pairs > 0)
+      part(Kind::partner, everything(partners_.size()), alignment.pair_batch,
+           2); // the pairs' own order: row by row
+    for (auto& p : parts_) p.first = rows_, rows_ += p.order.batch();
+    for (std::size_t k = 0; k < parts_.size(); ++k)
+      for (index_t i = 0; i < parts_[k].order.batch(); i += rows_a_chunk_)
+        chunks_.push_back({k, i, std::min(rows_a_chunk_, parts_[k].order.batch() - i)});
+    ids_ = std::vector<std::int32_t>(static_cast<std::size_t>(model.nodes().parameters));
+    std::iota(ids_.begin(), ids_.end(), 0);
+  }
+
+  void prepare(B& backend, const std::vector<T>& values, index_t step) {
+    for (auto& p : parts_) {
+      p.rows.resize(static_cast<std::size_t>(p.order.batch()));
+      for (index_t i = 0; i < p.order.batch(); ++i)
+        p.rows[static_cast<std::size_t>(i)] = p.order.row(step, i);
+    }
+    const double ramp = alignment_.ramp(step);
+    aligned_ = ramp > 0 && (alignment_.contrastive > 0 || alignment_.transport > 0 || alignment_.pairs > 0);
+    if (aligned_) couple(backend, values, ramp);
+  }
+  [[nodiscard]] index_t chunks() const { return static_cast<index_t>(chunks_.size()); }
+  double chunk(Tape<B>& tape, index_t step, index_t i) const {
+    const Chunk& c = chunks_[static_cast<std::size_t>(i)];
+    const Part& p = parts_[c.part];
+    if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
+    EncoderRows<T> rows = encoder_rows(tape, p, c);
+    const Var<T> z = model_.encoders()(tape, rows);
+    if (aligned_)
+      tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
+    if (p.kind == Kind::real || p.kind == Kind::partner) {
+      tape.backward();
+      return 0;
+    }
+    const Var<T> loss = score_loss(tape, p.kind == Kind::pair, p.rows, c.first, c.count, rows, z,
+                                   rng_.split(static_cast<std::uint64_t>(step)).split(c.part));
+    const bool alone = simulated_.size() == 0;
+    const double share =
+        (p.kind == Kind::pair && !alone ? alignment_.pair_score : 1.0) / static_cast<double>(p.rows.size());
+    tape.backward(loss, static_cast<T>(share));
+    return static_cast<double>(loss.value.data[0]) * share;
+  }
+  /// The score loss on held-out rows (simulated ones; pairs when there are no simulations), eight fixed draws
+  /// each.
+  double validation_loss(B& backend, const std::vector<T>& values) const {
+    if (split_.held_out.empty()) return std::numeric_limits<double>::quiet_NaN();
+    constexpr index_t repeats = 8;
+    const index_t n = static_cast<index_t>(split_.held_out.size()),
+                  a_pass = (n + rows_a_chunk_ - 1) / rows_a_chunk_;
+    std::vector<double> losses(static_cast<std::size_t>(repeats * a_pass));
+    backend.for_each(repeats * a_pass, [&](index_t i) {
+      Tape<B> tape(backend, values.data());
+      const bool pair = simulated_.size() == 0;
+      const index_t first = i % a_pass * rows_a_chunk_, count = std::min(rows_a_chunk_, n - first);
+      EncoderRows<T> rows = model_.encoders().rows(tape, count);
+      for (index_t r = 0; r < count; ++r)
+        write(rows, r, pair ? pairs_ : simulated_, split_.held_out[static_cast<std::size_t>(first + r)],
+              pair);
+      const Var<T> loss =
+          score_loss(tape, pair, split_.held_out, first, count, rows, model_.encoders()(tape, rows),
+                     rng_.split(0xC0FFEE + static_cast<std::uint64_t>(i / a_pass)));
+      losses[static_cast<std::size_t>(i)] = static_cast<double>(loss.value.data[0]) / static_cast<double>(n);
+    });
+    return std::accumulate(losses.begin(), losses.end(), 0.0) / repeats;
+  }
+  [[nodiscard]] std::string fingerprint() const {
+    std::uint64_t data = 0;
+    for (const auto* rows : {&simulated_, &real_, &pairs_, &partners_})
+      data = data * 31 + detail::checksum(rows->theta) + 7 * detail::checksum(rows->x) +
+             13 * detail::checksum(rows->sigma);
+    return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
+                     " parameters=", model_.parameters().size(), " contrastive=", alignment_.contrastive,
+                     " transport=", alignment_.transport, " pairs=", alignment_.pairs,
+                     " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
+                     " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
+                     " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
+                     " ramp=", alignment_.ramp.begin, "+", alignment_.ramp.length);
+  }
+  [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
+
+private:
+  enum class Kind { simulated, real, pair, partner };
+  struct Part {
+    Kind kind;
+    detail::BatchOrder order;
+    index_t first; ///< of its rows in the batch
+    std::vector<index_t> rows;
+  };
+  struct Chunk {
+    std::size_t part;
+    index_t first, count;
+  };
+  /// Rows in the network's units; theta is empty where it is not known.
+  struct Rows {
+    Tensor<T> theta, x, sigma;
+    Rows(const Model& model, const Dataset& data) : Rows(model, data.x, data.sigma) {
+      if (data.rows() == 0) return;
+      data.check(model.nodes().parameters, model.nodes().observables());
+      theta = Tensor<T>(data.theta.shape());
+      for (index_t i = 0; i < theta.rows(); ++i)
+        for (index_t j = 0; j < theta.cols(); ++j) {
+          const double v = data.theta(i, j);
+          theta(i, j) = static_cast<T>(
+              is_missing(v) ? missing : model.transforms()[static_cast<std::size_t>(j)].to_network(v));
+        }
+    }
+    Rows(const Model& model, const Tensor<double>& values, const Tensor<double>& errors) {
+      if (values.size() == 0) return;
+      typename Model::StandardObservables rows(model, values,
+                                               errors.size() > 0 ? errors : Tensor<double>(values.shape()));
+      x = std::move(rows.x), sigma = std::move(rows.sigma);
+    }
+    [[nodiscard]] index_t size() const { return x.size() > 0 ? x.rows() : 0; }
+  };
+
+  [[nodiscard]] const Rows& rows_of(Kind kind) const {
+    return kind == Kind::simulated ? simulated_
+           : kind == Kind::real    ? real_
+           : kind == Kind::pair    ? pairs_
+                                   : partners_;
+  }
+  void write(EncoderRows<T>& out, index_t at, const Rows& rows, index_t row, bool real_domain) const {
+    model_.encoders().write(out, at, rows.x.row(row), rows.sigma.row(row), real_domain);
+  }
+  EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c) const {
+    EncoderRows<T> rows = model_.encoders().rows(tape, c.count);
+    for (index_t i = 0; i < c.count; ++i)
+      write(rows, i, rows_of(p.kind), p.rows[static_cast<std::size_t>(c.first + i)],
+            p.kind == Kind::real || p.kind == Kind::pair);
+    return rows;
+  }
+
+  Var<T> score_loss(Tape<B>& tape, bool pair, const std::vector<index_t>& rows, index_t first, index_t count,
+                    const EncoderRows<T>& encoded, Var<T> z, const Rng& rng) const {
+    const index_t p = model_.nodes().parameters, extra = model_.encoders().tokens();
+    const Rows& from = pair ? pairs_ : simulated_;
+    ScoreRows<T> batch(tape, model_.network(), count, p);
+    std::vector<std::uint8_t> states(static_cast<std::size_t>(p + extra));
+    const std::vector<std::uint8_t> all_parameters(static_cast<std::size_t>(p), 1);
+    const std::vector<T> no_error(static_cast<std::size_t>(p), T{0});
+    const double offset = Rng(rng).uniform();
+    for (index_t i = 0; i < count; ++i) {
+      const T* theta = from.theta.row(rows[static_cast<std::size_t>(first + i)]);
+      Rng stream = rng.split(static_cast<std::uint64_t>(first + i));
+      diffusion::mark_missing(View<const T>(theta, {1, p}), View<std::uint8_t>(states.data(), {1, p}));
+      diffusion::draw_condition(model_.config().conditions, stream, all_parameters,
+                                std::span(states.data(), static_cast<std::size_t>(p)));
+      for (index_t k = 0; k < extra; ++k)
+        states[static_cast<std::size_t>(p + k)] = model_.encoders().present(encoded, i, k)
+                                                      ? diffusion::Node::conditioned
+                                                      : diffusion::Node::missing;
+      const double t = stratified_time(model_.sde(), offset, first + i, static_cast<index_t>(rows.size()));
+      batch.set(i, model_.sde(), t, theta, no_error.data(), states, stream, T{1});
+    }
+    return batch.loss(tape, View<const std::int32_t>(ids_.data(), {p}), z);
+  }
+
+  /// Passes (1) and (2): Z of the batch, the coupled losses, and their gradient.
+  void couple(B& backend, const std::vector<T>& values, double ramp) {
+    const index_t tokens = model_.encoders().tokens(), surveys = model_.encoders().count(),
+                  width = model_.encoders().width();
+    if (z_.size() == 0) {
+      z_ = Tensor<T>({rows_ * tokens, width}), gradient_ = Tensor<T>(z_.shape());
+      present_ = Tensor<T>({tokens, rows_});
+    }
+    std::fill(gradient_.begin(), gradient_.end(), T{0});
+    backend.for_each(chunks(), [&](index_t i) {
+      const Chunk& c = chunks_[static_cast<std::size_t>(i)];
+      const Part& p = parts_[c.part];
+      Tape<B> tape(backend, values.data());
+      const EncoderRows<T> rows = encoder_rows(tape, p, c);
+      const Var<T> z = model_.encoders()(tape, rows);
+      std::copy_n(z.value.data, z.value.size(), z_.row((p.first + c.first) * tokens));
+      for (index_t r = 0; r < c.count; ++r)
+        for (index_t k = 0; k < tokens; ++k)
+          present_(k, p.first + c.first + r) = model_.encoders().present(rows, r, k) ? T{1} : T{0};
+    });
+
+    const Shape wide{rows_, tokens * width}; // the tokens of a row side by side
+    const auto cloud = [&](Tape<B>& tape, const Part& p, index_t token) {
+      return tape.input(View<const T>(z_.data(), wide), View<T>(gradient_.data(), wide))
+          .row_block(p.first, p.order.batch())
+          .columns(token * width, width);
+    };
+    const auto present = [&](const Part& p, index_t token) {
+      return View<const T>(present_.row(token) + p.first, {p.order.batch()});
+    };
+    const auto find = [&](Kind kind) -> const Part* {
+      for (const auto& p : parts_)
+        if (p.kind == kind) return &p;
+      return nullptr;
+    };
+    const Part *simulated = find(Kind::simulated), *real = find(Kind::real), *pair = find(Kind::pair),
+               *partner = find(Kind::partner);
+    const auto run = [&](double weight, auto&& loss) { // one tape a loss: its memory goes back at once
+      Tape<B> tape(backend);
+      const Var<T> value = loss(tape);
+      tape.backward(value, static_cast<T>(ramp * weight));
+      return static_cast<double>(value.value.data[0]);
+    };
+    losses_.contrastive = losses_.transport = losses_.pairs = 0;
+    if (alignment_.contrastive > 0)
+      for (const Part* p : {simulated, real})
+        for (index_t m = 0; p && m < surveys; ++m)
+          losses_.contrastive +=
+              run(alignment_.contrastive / static_cast<double>(surveys), [&](Tape<B>& tape) {
+                return tape.apply(ops::InfoNce<T>{alignment_.temperature, present(*p, m)}, cloud(tape, *p, m),
+                                  cloud(tape, *p, surveys));
+              });
+    if (alignment_.pairs > 0 && pair && partner)
+      losses_.pairs = run(alignment_.pairs, [&](Tape<B>& tape) {
+        return tape.apply(ops::PairLoss<T>{alignment_.temperature, 1.0, present(*pair, surveys)},
+                          cloud(tape, *partner, surveys), cloud(tape, *pair, surveys));
+      });
+    if (alignment_.transport > 0 && simulated && real) {
+      ot::DivergenceLoss<T> divergence;
+      divergence.options = ot::DivergenceLoss<T>::relative(alignment_.epsilon, alignment_.rho);
+      divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
+      const auto weights = [&](const Part& p) {     // stars without any survey have no embedding to align
+        std::vector<T> w(static_cast<std::size_t>(p.order.batch()));
+        T sum = 0;
+        for (std::size_t i = 0; i < w.size(); ++i) sum += w[i] = present(p, surveys).data[i];
+        for (T& v : w) v /= sum;
+        return w;
+      };
+      const std::vector<T> a = weights(*simulated), b = weights(*real);
+      divergence.a = View<const T>(a.data(), {simulated->order.batch()});
+      divergence.b = View<const T>(b.data(), {real->order.batch()});
+      try {
+        losses_.transport = run(alignment_.transport / static_cast<double>(width), [&](Tape<B>& tape) {
+          return tape.apply(divergence, cloud(tape, *simulated, surveys), cloud(tape, *real, surveys));
+        });
+      } catch (const NumericalError&) {
+        ++losses_.unconverged;
+      }
+    }
+  }
+
+  Model& model_;
+  Alignment alignment_;
+  Rows simulated_, real_, pairs_, partners_;
+  detail::Split split_;
+  Rng rng_;
+  index_t rows_a_chunk_;
+  std::vector<Part> parts_;
+  std::vector<Chunk> chunks_;
+  index_t rows_ = 0; ///< of a batch, all parts
+  std::vector<std::int32_t> ids_;
+  Tensor<T> z_, gradient_, present_;
+  bool aligned_ = false;
+  AlignmentLosses losses_;
+};
+
+/// Trains or adapts a model. The standardisation is fitted to the simulated rows the first time and kept
+/// after that, so that a trained model can be adapted. `losses`, where given, receives the coupled losses of
+/// the last step. See `train` for what is thrown.
+template <Backend B, diffusion::Sde S>
+FitReport fit(DomainAdaptive<B, S>& model, const DomainData& data, const Alignment& alignment,
+              const FitOptions& options, AlignmentLosses* losses = nullptr) {
+  if (!model.standardised()) {
+    data.simulated.check(model.nodes().parameters, model.nodes().observables());
+    detail::fit_transforms(model, data.simulated);
+    model.standardised() = true;
+  }
+  DomainObjective<B, S> objective(model, data, alignment, options);
+  const FitReport report = train(model.backend(), model.parameters(), objective, options);
+  if (losses) *losses = objective.losses();
+  return report;
+}
+
+} // namespace sbi

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/core/missing.hpp>
+#include <sbi/nn/layer_norm.hpp>
+#include <sbi/nn/mlp.hpp>
+#include <sbi/nn/tokenizer.hpp>
+#include <sbi/ops/tokens.hpp>
+
+namespace sbi {
+
+/// One survey: the observables that it measures, by their index among the observables.
+struct Modality {
+  std::string name;
+  std::vector<index_t> observables;
+};
+
+/// Inputs of the encoders for a block of samples.
+template <class T> struct EncoderRows {
+  std::vector<View<T>> features; ///< one a modality: [samples, features(m)]
+  View<T> present;               ///< [samples * modalities]: 1 where the modality has any value
+  View<T> adapted;               ///< [samples]: 1 for rows of the real domain, which pass the adapters
+};
+
+/// Encoders z_m = E_m(x_m), one a modality, and their pool, the mean of those that are present. An MLP sees
+/// each value, its error and whether it was observed; a layer normalisation ends it, so that an embedding
+/// cannot shrink.
+///
+/// Rows of the real domain first pass an adapter, x_m + A_m(x_m), that starts as the identity. Where two
+/// domains overlap in x but differ in p(x | theta), no function of x alone can give partners the same
+/// embedding; the adapter is what alignment trains to undo the difference.
+class SurveyEncoders {
+public:
+  static constexpr index_t features_a_value = 4;
+
+  template <class T>
+  SurveyEncoders(nn::Parameters<T>& parameters, const std::string& name, std::vector<Modality> modalities,
+                 const std::vector<index_t>& hidden, const std::vector<index_t>& adapter_hidden,
+                 index_t width)
+      : modalities_(std::move(modalities)), width_(width) {
+    const auto widths = [](index_t in, const std::vector<index_t>& middle, index_t out) {
+      std::vector<index_t> all{in};
+      all.insert(all.end(), middle.begin(), middle.end());
+      all.push_back(out);
+      return all;
+    };
+    for (std::size_t m = 0; m < modalities_.size(); ++m) {
+      const std::string at = name + "." + modalities_[m].name;
+      const index_t in = features(m);
+      adapters_.emplace_back(parameters, at + ".adapter", widths(in, adapter_hidden, in), 0);
+      encoders_.emplace_back(parameters, at, widths(in, hidden, width));
+      norms_.emplace_back(parameters, at + ".norm", width);
+    }
+  }
+  [[nodiscard]] const std::vector<Modality>& modalities() const { return modalities_; }
+  [[nodiscard]] index_t count() const { return static_cast<index_t>(modalities_.size()); }
+  /// Tokens a sample: one a modality and the pool.
+  [[nodiscard]] index_t tokens() const { return count() + 1; }
+  [[nodiscard]] index_t width() const { return width_; }
+  [[nodiscard]] index_t features(std::size_t m) const {
+    return features_a_value * static_cast<index_t>(modalities_[m].observables.size());
+  }
+
+  /// Memory for `samples` rows on a tape.
+  template <Backend B>
+  [[nodiscard]] EncoderRows<typename B::param_t> rows(Tape<B>& tape, index_t samples) const {
+    EncoderRows<typename B::param_t> out;
+    for (std::size_t m = 0; m < modalities_.size(); ++m)
+      out.features.push_back(tape.scratch({samples, features(m)}));
+    out.present = tape.scratch({samples * count()});
+    out.adapted = tape.scratch({samples});
+    return out;
+  }
+  /// Row `row`: standardised values x and errors sigma (0: none) of all observables, NaN where missing.
+  template <class T>
+  void write(EncoderRows<T>& rows, index_t row, const T* x, const T* sigma, bool real_domain) const {
+    rows.adapted.data[row] = real_domain ? T{1} : T{0};
+    for (std::size_t m = 0; m < modalities_.size(); ++m) {
+      bool any = false;
+      T* f = rows.features[m].row(row);
+      for (index_t j : modalities_[m].observables) {
+        const bool observed = !is_missing(x[j]), error = observed && sigma[j] > 0;
+        any |= observed;
+        f[0] = observed ? x[j] : T{0};
+        f[1] = observed ? T{1} : T{0};
+        f[2] = error ? std::min(sigma[j], T{4}) : T{0};
+        f[3] = error ? nn::scaled_log_error(sigma[j]) : T{0};
+        f += features_a_value;
+      }
+      rows.present.data[row * count() + static_cast<index_t>(m)] = any ? T{1} : T{0};
+    }
+  }
+  /// Whether each of tokens() of a row is present, after `write`.
+  template <class T>
+  [[nodiscard]] bool present(const EncoderRows<T>& rows, index_t row, index_t token) const {
+    if (token < count()) return rows.present.data[row * count() + token] != T{0};
+    for (index_t m = 0; m < count(); ++m)
+      if (rows.present.data[row * count() + m] != T{0}) return true;
+    return false;
+  }
+  /// z [samples * tokens(), width()]: the modalities of a sample, then its pool.
+  template <Backend B>
+  Var<typename B::param_t> operator()(Tape<B>& tape, const EncoderRows<typename B::param_t>& rows) const {
+    using T = typename B::param_t;
+    Var<T> all;
+    for (std::size_t m = 0; m < modalities_.size(); ++m) {
+      const Var<T> x = tape.constant(rows.features[m]);
+      const Var<T> moved = tape.apply(ops::AddGated<T>{rows.adapted}, x, adapters_[m](tape, x));
+      const Var<T> z = norms_[m](tape, encoders_[m](tape, moved));
+      all = m == 0 ? z : tape.apply(ops::Concatenate{static_cast<index_t>(m), 1}, all, z);
+    }
+    const Var<T> pool = tape.apply(ops::MaskedMean<T>{rows.present, count()}, all);
+    return tape.apply(ops::Concatenate{count(), 1}, all, pool);
+  }
+
+private:
+  std::vector<Modality> modalities_;
+  index_t width_;
+  std::vector<nn::Mlp> adapters_, encoders_;
+  std::vector<nn::LayerNorm> norms_;
+};
+
+} // namespace sbi

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sbi/inference/checkpoint.hpp>
+#include <sbi/inference/domain_adaptation.hpp>
+#include <sbi/inference/simformer.hpp>
+
+namespace sbi {
+
+namespace detail {
+
+inline nlohmann::json to_json(const nn::TransformerConfig& c) {
+  return {{"width", c.width},
+          {"layers", c.layers},
+          {"heads", c.heads},
+          {"mlp_factor", c.mlp_factor},
+          {"time_width", c.time_width}};
+}
+inline nn::TransformerConfig transformer_from(const nlohmann::json& j) {
+  return {j.at("width").get<index_t>(), j.at("layers").get<index_t>(), j.at("heads").get<index_t>(),
+          j.at("mlp_factor").get<index_t>(), j.at("time_width").get<index_t>()};
+}
+/// What every model file holds: parameters, standardisation, nodes and SDE.
+template <class Model>
+io::Safetensors model_tensors(const Model& model, const char* format, nlohmann::json configuration) {
+  io::Safetensors file;
+  put_parameters(file, model.parameters());
+  file.set("standardisation", transforms_tensor(model.transforms()));
+  configuration["nodes"] = model.nodes().names;
+  configuration["parameters"] = model.nodes().parameters;
+  configuration["sde"] = to_json(model.sde());
+  file.metadata = {{"format", format}, {"configuration", configuration.dump()}};
+  return file;
+}
+inline Nodes nodes_from(const nlohmann::json& j, const std::vector<NodeTransform>& transforms) {
+  Nodes nodes{j.at("nodes").get<std::vector<std::string>>(), {}, j.at("parameters").get<index_t>()};
+  for (const auto& t : transforms) nodes.bounds.push_back(t.bounds());
+  return nodes;
+}
+/// Runs `build(file, configuration)`, turning what JSON lacks into a FileError that names the file.
+template <class Build> auto read_model(const std::filesystem::path& path, const char* format, Build&& build) {
+  const io::Safetensors file = io::Safetensors::read(path);
+  const auto configuration = model_configuration(file, path, format);
+  try {
+    return build(file, configuration);
+  } catch (const nlohmann::json::exception& error) {
+    throw FileError(sbi::text(path.string(), ": its configuration cannot be used: ", error.what()));
+  }
+}
+
+inline constexpr const char* simformer_format = "sbi simformer 1";
+inline constexpr const char* domain_adaptive_format = "sbi domain-adaptive 1";
+
+} // namespace detail
+
+/// Writes a model: tensors under their dotted names, standardisation [nodes, 4] (bounds, mean, standard
+/// deviation), everything else as JSON in the metadata. Throws FileError; nothing is left half-written.
+template <Backend B, diffusion::Sde S>
+void save(const Simformer<B, S>& model, const std::filesystem::path& path) {
+  const auto& c = model.config().network;
+  detail::model_tensors(model, detail::simformer_format,
+                        {{"transformer", detail::to_json(c.transformer)}, {"value_octaves", c.value_octaves}})
+      .write(path);
+}
+/// Reads a Simformer. Throws FileError for a file that is no such model, listing all differences.
+template <Backend B, diffusion::Sde S = diffusion::VE>
+[[nodiscard]] Simformer<B, S> load_simformer(B backend, const std::filesystem::path& path) {
+  return detail::read_model(path, detail::simformer_format,
+                            [&](const io::Safetensors& file, const nlohmann::json& j) {
+                              SimformerConfig config;
+                              config.network.transformer = detail::transformer_from(j.at("transformer"));
+                              config.network.value_octaves = j.at("value_octaves").get<index_t>();
+                              auto transforms = detail::transforms_from(file.get<double>("standardisation"));
+                              Simformer<B, S> model(std::move(backend), detail::nodes_from(j, transforms),
+                                                    config, detail::sde_from<S>(j.at("sde")));
+                              detail::get_parameters(file, path, model.parameters());
+                              model.transforms() = std::move(transforms);
+                              return model;
+                            });
+}
+
+template <Backend B, diffusion::Sde S>
+void save(const DomainAdaptive<B, S>& model, const std::filesystem::path& path) {
+  const auto& c = model.config();
+  nlohmann::json surveys = nlohmann::json::array();
+  for (const auto& m : model.encoders().modalities()) {
+    nlohmann::json observables = nlohmann::json::array();
+    for (index_t j : m.observables)
+      observables.push_back(model.nodes().names[static_cast<std::size_t>(model.nodes().parameters + j)]);
+    surveys.push_back({{"name", m.name}, {"observables", observables}});
+  }
+  detail::model_tensors(model, detail::domain_adaptive_format,
+                        {{"transformer", detail::to_json(c.transformer)},
+                         {"embedding_width", c.embedding_width},
+                         {"encoder_hidden", c.encoder_hidden},
+                         {"adapter_hidden", c.adapter_hidden},
+                         {"surveys", surveys}})
+      .write(path);
+}
+/// Reads a domain-adaptive model. Throws FileError for a file that is no such model, listing all differences.
+template <Backend B, diffusion::Sde S = diffusion::VE>
+[[nodiscard]] DomainAdaptive<B, S> load_domain_adaptive(B backend, const std::filesystem::path& path) {
+  return detail::read_model(
+      path, detail::domain_adaptive_format, [&](const io::Safetensors& file, const nlohmann::json& j) {
+        DomainAdaptiveConfig config;
+        config.transformer = detail::transformer_from(j.at("transformer"));
+        config.embedding_width = j.at("embedding_width").get<index_t>();
+        config.encoder_hidden = j.at("encoder_hidden").get<std::vector<index_t>>();
+        config.adapter_hidden = j.at("adapter_hidden").get<std::vector<index_t>>();
+        std::vector<std::pair<std::string, std::vector<std::string>>> surveys;
+        for (const auto& s : j.at("surveys"))
+          surveys.emplace_back(s.at("name").get<std::string>(),
+                               s.at("observables").get<std::vector<std::string>>());
+        auto transforms = detail::transforms_from(file.get<double>("standardisation"));
+        DomainAdaptive<B, S> model(std::move(backend), detail::nodes_from(j, transforms), surveys, config,
+                                   detail::sde_from<S>(j.at("sde")));
+        detail::get_parameters(file, path, model.parameters());
+        model.transforms() = std::move(transforms);
+        model.standardised() = true;
+        return model;
+      });
+}
+
+} // namespace sbi
