@@ -44,3 +44,13 @@ TEST_CASE("ops/elementwise: a function object of the user's is differentiated") 
   CHECK(in.grad.data[0] == doctest::Approx(-2.0 / 9));
   CHECK(in.grad.data[1] == doctest::Approx(6.0 / 121));
 }
+
+TEST_CASE("ops/elementwise: the slope of GELU is finite where its exponential overflows") {
+  sbi::Cpu<float> be;
+  sbi::Tape tape(be);
+  const sbi::Tensor<float> x({4}, {-1e4F, -12, 12, 1e4F}), ones({4}, {1, 1, 1, 1});
+  const auto in = tape.input(x.view());
+  tape.seed(tape.apply(sbi::ops::Gelu{}, in), ones.view());
+  tape.backward();
+  for (sbi::index_t i = 0; i < 4; ++i) CHECK(in.grad.data[i] == doctest::Approx(i < 2 ? 0 : 1));
+}

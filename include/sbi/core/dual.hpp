@@ -30,6 +30,15 @@ template <class T> Dual<T> exp(Dual<T> x) {
   const T e = exp(x.value);
   return {e, e * x.slope};
 }
+/// 1 / (1 + e^-x). Its own rule, since the quotient's is 0 times infinity where e^-x overflows.
+template <class T> T logistic(T x) {
+  using std::exp;
+  return T(1) / (T(1) + exp(-x));
+}
+template <class T> Dual<T> logistic(Dual<T> x) {
+  const T s = logistic(x.value);
+  return {s, s * (T(1) - s) * x.slope};
+}
 template <class T> Dual<T> log(Dual<T> x) {
   using std::log;
   return {log(x.value), x.slope / x.value};

@@ -33,9 +33,7 @@ template <class F> struct Elementwise {
 /// 2016).
 struct GeluFunction {
   template <class V> V operator()(V x) const {
-    using std::exp;
-    const V u = V(1.5957691216057308) * x * (V(1) + V(0.044715) * x * x);
-    return x / (V(1) + exp(-u));
+    return x * logistic(V(1.5957691216057308) * x * (V(1) + V(0.044715) * x * x));
   }
 };
 using Gelu = Elementwise<GeluFunction>;
