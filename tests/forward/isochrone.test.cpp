@@ -136,6 +136,27 @@ TEST_CASE("forward/isochrone: stray labels inside a stretch do not make a landma
   CHECK(pulsing.at_phase(6, 9, 0)->log_l == doctest::Approx(clean.at_phase(6, 9, 0)->log_l));
 }
 
+TEST_CASE(
+    "forward/isochrone: a file that labels the tip as a giant gives the same curve as one that does not") {
+  const std::vector<double> mh{0, 0.5}, ages{9, 10};
+  const auto build = [&](int label) {
+    return Isochrones(mh, ages, [&, label](index_t i, index_t j) {
+      auto points = curve(mh[static_cast<std::size_t>(i)], ages[static_cast<std::size_t>(j)]);
+      points[81].label = label;
+      return points;
+    });
+  };
+  const Isochrones as_clump = build(3), as_giant = build(2);
+  for (double p : {1.5, 2.5, 2.9, 3.0, 3.5, 4.0, 4.5, 5.5})
+    CHECK(std::abs(as_clump.at_phase(p, 9.4, 0.1)->log_l - as_giant.at_phase(p, 9.4, 0.1)->log_l) < 1e-9);
+  auto single = curve(0, 9); // one early asymptotic giant only
+  single.resize(93 + 1);
+  REQUIRE(single.back().label == 4);
+  const Isochrones short_giants(mh, ages, [&](index_t, index_t) { return single; });
+  CHECK(short_giants.last_phase(9.5, 0.2) == 6);
+  CHECK(short_giants.at_phase(5.5, 9.5, 0.2)->log_l == doctest::Approx(single.back().log_l));
+}
+
 TEST_CASE("forward/isochrone: bad tables are refused by name") {
   const std::vector<double> two{9, 10};
   const auto good = [&](index_t, index_t) { return curve(0, 9); };

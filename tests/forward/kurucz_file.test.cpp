@@ -100,7 +100,8 @@ TEST_CASE("forward/kurucz_file: Gaia magnitudes of Kurucz spectra are those BaST
                                                   {1.5, -.011, -.008, -.014}, {2.0, 0, 0, 0},
                                                   {2.5, -.002, -.003, -.002}};
   std::vector<double> spectrum(1221), m(3);
-  for (const auto& [mass, g, bp, rp] : oracle) {
+  for (const auto& o : oracle) {
+    const double mass = o[0];
     index_t row = 0;
     for (index_t r = 0; r < basti.rows(); ++r)
       if (std::abs(basti(r, 0) - mass) < std::abs(basti(row, 0) - mass)) row = r;
@@ -109,11 +110,10 @@ TEST_CASE("forward/kurucz_file: Gaia magnitudes of Kurucz spectra are those BaST
         solar_log_g + std::log10(basti(row, 1)) + 4 * (star.log_teff - std::log10(solar_teff)) - star.log_l;
     photometry.magnitudes(star, 0, 1, spectrum, m);
     CAPTURE(mass);
-    const std::array<double, 3> want{g, bp, rp};
     for (std::size_t b = 0; b < 3; ++b) {
       const double difference = m[b] - basti(row, static_cast<index_t>(4 + b));
       CHECK(std::abs(difference) < 0.035);
-      CHECK(std::abs(difference - want[b]) < 0.004);
+      CHECK(std::abs(difference - o[1 + b]) < 0.004);
     }
   }
 }
@@ -160,8 +160,8 @@ TEST_CASE("forward/kurucz_file: the Sun in ten bands, and what linear interpolat
                                    {"wise2010-W2", 3.284},
                                    {"wise2010-W3", 3.248},
                                    {"wise2010-W4", 3.242}}) {
-    CAPTURE(file);
-    CHECK(std::abs(sun_in(sun, file) - want) < 0.005);
+    const double found = sun_in(sun, file);
+    CHECK(std::abs(found - want) < 0.005);
   }
   // Beyond 10 micron the models have a point every 20 micron. A straight line between them doubles W3 and W4.
   Spectrum linear;

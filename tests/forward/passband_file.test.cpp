@@ -68,16 +68,17 @@ TEST_CASE("forward/passband_file: pivot wavelengths of the full curves") {
     return;
   }
   // Own quadrature in double precision, another code: the figures have six digits.
-  for (const auto& [name, pivot] : {std::pair{"gaiadr3-G", 6217.60},
-                                    {"gaiadr3-BP", 5109.71},
-                                    {"gaiadr3-RP", 7769.02},
-                                    {"twomass-J", 12355.},
-                                    {"twomass-H", 16457.},
-                                    {"twomass-Ks", 21603.},
-                                    {"wise2010-W1", 33682.},
-                                    {"wise2010-W2", 46179.},
-                                    {"wise2010-W3", 120728.},
-                                    {"wise2010-W4", 221944.}}) {
+  for (const auto& [name_, pivot] : {std::pair{"gaiadr3-G", 6217.60},
+                                     {"gaiadr3-BP", 5109.71},
+                                     {"gaiadr3-RP", 7769.02},
+                                     {"twomass-J", 12355.},
+                                     {"twomass-H", 16457.},
+                                     {"twomass-Ks", 21603.},
+                                     {"wise2010-W1", 33682.},
+                                     {"wise2010-W2", 46179.},
+                                     {"wise2010-W3", 120728.},
+                                     {"wise2010-W4", 221944.}}) {
+    const std::string name = name_;
     const Passband band = read_passband(folder + "/" + name + ".ecsv", name);
     CAPTURE(name);
     CHECK(1e4 * pivot_wavelength(band) == doctest::Approx(pivot).epsilon(1e-4));

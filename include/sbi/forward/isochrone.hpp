@@ -144,6 +144,8 @@ private:
         landmark.push_back(landmark.back());
         for (std::size_t i = landmark[3]; i < first; ++i)
           if (points[i].log_l < points[landmark[4]].log_l) landmark[4] = i;
+        // Files that begin label 3 on the clump have the tip as their last giant: the descent starts there.
+        if (landmark[4] == landmark[3] && landmark[3] > landmark[2] + 1) --landmark[3];
       }
       landmark.push_back(first);
     }
@@ -174,6 +176,11 @@ private:
                    t = 8 * (points[i + 1].log_teff - points[i].log_teff),
                    m = 2 * (points[i + 1].log_mass - points[i].log_mass);
       arc[i - first + 1] = arc[i - first] + std::sqrt(l * l + t * t + m * m);
+    }
+    if (first == last) { // a stretch without extent
+      const IsochronePoint& p = points[first];
+      out.insert(out.end(), static_cast<std::size_t>(count), Node{p.log_mass, p.log_l, p.log_teff, p.log_g});
+      return;
     }
     for (int n = 0; n < count; ++n) {
       const double s = arc.back() * n / count;
