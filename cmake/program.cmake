@@ -14,7 +14,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # of short strings (105329, 105651) and comparisons of vectors of bytes. The sanitizers look for the real ones. Tests
   # use vectors wider than the registers of a portable build, passed otherwise than in GCC 4.5, which it mentions.
   target_compile_options(sbi_program INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds -Wno-restrict
-                                               -Wno-stringop-overread -Wno-psabi)
+                                               -Wno-stringop-overflow -Wno-stringop-overread -Wno-psabi)
 endif()
 if(SBI_WARNINGS_AS_ERRORS)
   target_compile_options(sbi_program INTERFACE -Werror)
