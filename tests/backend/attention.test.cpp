@@ -66,11 +66,13 @@ template <class T> void check_close(const Tensor<T>& got, const Tensor<double>& 
 } // namespace
 
 TEST_CASE("backend/attention: every width agrees with the definition") {
-  for (const auto& [tokens, heads, head, context] :
-       {std::array<index_t, 4>{13, 2, 5, 3}, {17, 1, 16, 7}, {33, 3, 8, 1}, {1, 2, 1, 4}}) {
-    CAPTURE(tokens);
-    const Problem<double> exact(4, tokens, heads, head, context);
-    const Problem<float> single(4, tokens, heads, head, context);
+  struct Extents {
+    index_t tokens, heads, head, context;
+  };
+  for (const Extents e : {Extents{13, 2, 5, 3}, {17, 1, 16, 7}, {33, 3, 8, 1}, {1, 2, 1, 4}}) {
+    CAPTURE(e.tokens);
+    const Problem<double> exact(4, e.tokens, e.heads, e.head, e.context);
+    const Problem<float> single(4, e.tokens, e.heads, e.head, e.context);
     const auto want = by_definition(exact);
     const auto check = [&](const auto& got) { // logits and sums of a few tens of terms of order one
       check_close(got.y, want.y, 60);

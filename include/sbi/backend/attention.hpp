@@ -28,130 +28,101 @@ template <class T> struct AttentionExtent {
     const index_t block = mask.shape.rank() == 3 ? sample : 0;
     return mask.data + (block * tokens + query) * keys();
   }
-  [[nodiscard]] const T* context_row(index_t sample, index_t key) const {
-    return context.row(sample / samples_per_context * context_tokens + key);
+  /// Keys and values that a sample shares with its group: [context_tokens, 2 width], or empty.
+  [[nodiscard]] View<const T> group(index_t sample) const {
+    if (context_tokens == 0) return {};
+    return context.row_block(sample / samples_per_context * context_tokens, context_tokens);
   }
 };
-
-namespace detail {
-
-/// Scratch of one (sample, head): operands padded to whole vectors, so that the products have no edges.
-template <class T, int N> struct HeadScratch {
-  index_t tokens, keys, head, keys_padded, head_padded;
-  T *k_t, *v; // [head, keys_padded] times the logit scale; [keys, head_padded]
-
-  HeadScratch(Arena& arena, const AttentionExtent<T>& at, index_t head_width)
-      : tokens(at.tokens), keys(at.keys()), head(head_width), keys_padded(padded(keys)),
-        head_padded(padded(head)), k_t(arena.zeros<T>(head * keys_padded)),
-        v(arena.zeros<T>(keys * head_padded)) {}
-  static index_t padded(index_t n) { return (n + N - 1) / N * N; }
-
-  void put_key(index_t key, const T* k, T scale) {
-    for (index_t j = 0; j < head; ++j) k_t[j * keys_padded + key] = k[j] * scale;
-  }
-  void put_row(T* to, index_t row, const T* from) const {
-    for (index_t j = 0; j < head; ++j) to[row * head_padded + j] = from[j];
-  }
-};
-
-} // namespace detail
 
 /// y [samples * tokens, width]; p [samples * heads * tokens, keys] receives the attention weights.
 template <class T, int N = native_lanes<T>>
 void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
                        View<T> p) {
-  const ArenaScope scope(be.arena());
+  Arena& arena = be.arena();
+  const ArenaScope scope(arena);
   const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens;
+  const index_t keys = at.keys(), keys_padded = (keys + N - 1) / N * N, own = at.context_tokens;
   const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  detail::HeadScratch<T, N> s(be.arena(), at, head);
-  T* logits = be.arena().template array<T>(at.tokens * s.keys_padded);
-  T* out = be.arena().template array<T>(at.tokens * s.head_padded);
-  for (index_t h = 0; h < at.heads; ++h)
-    for (index_t b = 0; b < samples; ++b) {
-      if (b % at.samples_per_context == 0)
-        for (index_t key = 0; key < at.context_tokens; ++key) {
-          s.put_key(key, at.context_row(b, key) + h * head, scale);
-          s.put_row(s.v, key, at.context_row(b, key) + width + h * head);
-        }
+  // The keys of all heads, transposed: [width, keys_padded]. Whole vectors of them meet a query.
+  T* k_t = arena.zeros<T>(width * keys_padded);
+  T* logits = arena.array<T>(at.tokens * keys_padded);
+  for (index_t b = 0; b < samples; ++b) {
+    const View<const T> tokens = qkv.row_block(b * at.tokens, at.tokens), context = at.group(b);
+    if (context && b % at.samples_per_context == 0)
+      detail::transpose_into<T, N>(context.columns(0, width), k_t, keys_padded);
+    detail::transpose_into<T, N>(tokens.columns(width, width), k_t + own, keys_padded);
+    for (index_t h = 0; h < at.heads; ++h) {
+      const View<const T> q = tokens.columns(h * head, head), v = q.columns(2 * width, head);
+      const View<T> w = p.row_block((b * at.heads + h) * at.tokens, at.tokens),
+                    out = y.row_block(b * at.tokens, at.tokens).columns(h * head, head);
+      detail::product<T, N>(arena, at.tokens, keys_padded, head, q.data, q.row_stride, 1,
+                            k_t + h * head * keys_padded, keys_padded, logits, keys_padded, nullptr, false);
+      const VectorRow<T, N> row{keys};
       for (index_t t = 0; t < at.tokens; ++t) {
-        s.put_key(at.context_tokens + t, qkv.row(b * at.tokens + t) + width + h * head, scale);
-        s.put_row(s.v, at.context_tokens + t, qkv.row(b * at.tokens + t) + 2 * width + h * head);
+        const T *l = logits + t * keys_padded, *m = at.mask ? at.mask_row(b, t) : nullptr;
+        const auto logit = [&](auto i) { return load(l, i) * decltype(load(l, i))(scale); };
+        if (m)
+          softmax_row_of(
+              row, [&](auto i) { return logit(i) + load(m, i); }, w.row(t));
+        else
+          softmax_row_of(row, logit, w.row(t));
       }
-      detail::product<T, N>(be.arena(), at.tokens, s.keys_padded, head, qkv.row(b * at.tokens) + h * head,
-                            qkv.row_stride, 1, s.k_t, s.keys_padded, logits, s.keys_padded, nullptr, false);
-      const VectorRow<T, N> row{s.keys};
-      for (index_t t = 0; t < at.tokens; ++t) {
-        T* l = logits + t * s.keys_padded;
-        if (at.mask) row.each([&](auto i) { add(l, i, load(at.mask_row(b, t), i)); });
-        softmax_row(row, l, p.row((b * at.heads + h) * at.tokens + t));
-      }
-      detail::product<T, N>(be.arena(), at.tokens, s.head_padded, s.keys,
-                            p.row((b * at.heads + h) * at.tokens), p.row_stride, 1, s.v, s.head_padded, out,
-                            s.head_padded, nullptr, false);
-      for (index_t t = 0; t < at.tokens; ++t)
-        for (index_t j = 0; j < head; ++j) y(b * at.tokens + t, h * head + j) = out[t * s.head_padded + j];
+      if (context)
+        detail::product<T, N>(arena, at.tokens, head, own, w.data, w.row_stride, 1,
+                              context.data + width + h * head, context.row_stride, out.data, out.row_stride,
+                              nullptr, false);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, w.row_stride, 1, v.data,
+                            v.row_stride, out.data, out.row_stride, nullptr, static_cast<bool>(context));
     }
+  }
 }
 
 /// dqkv += the vector-Jacobian product. The context is a constant.
 template <class T, int N = native_lanes<T>>
 void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<const T> p,
                         View<const T> dy, View<T> dqkv) {
-  const ArenaScope scope(be.arena());
-  const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens;
-  const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  detail::HeadScratch<T, N> s(be.arena(), at, head); // here k_t holds the values transposed and v the keys
   Arena& arena = be.arena();
-  const index_t own = at.context_tokens;
-  T* dp = arena.array<T>(at.tokens * s.keys_padded);
-  T* q = arena.zeros<T>(at.tokens * s.head_padded);
-  T* dout = arena.zeros<T>(at.tokens * s.head_padded);
-  T* dq = arena.array<T>(at.tokens * s.head_padded);
-  T* dk = arena.array<T>(at.tokens * s.head_padded);
-  T* dv = arena.array<T>(at.tokens * s.head_padded);
-  for (index_t h = 0; h < at.heads; ++h)
-    for (index_t b = 0; b < samples; ++b) {
-      const T* pb = p.row((b * at.heads + h) * at.tokens);
-      const index_t first = b * at.tokens;
-      if (b % at.samples_per_context == 0)
-        for (index_t key = 0; key < own; ++key) {
-          s.put_key(key, at.context_row(b, key) + width + h * head, T{1});
-          s.put_row(s.v, key, at.context_row(b, key) + h * head);
-        }
-      for (index_t t = 0; t < at.tokens; ++t) {
-        const T* r = qkv.row(first + t) + h * head;
-        s.put_key(own + t, r + 2 * width, T{1});
-        s.put_row(s.v, own + t, r + width);
-        s.put_row(q, t, r);
-        s.put_row(dout, t, dy.row(first + t) + h * head);
-      }
-      detail::product<T, N>(arena, at.tokens, s.keys_padded, head, dout, s.head_padded, 1, s.k_t,
-                            s.keys_padded, dp, s.keys_padded, nullptr, false);
-      const VectorRow<T, N> row{s.keys};
+  const ArenaScope scope(arena);
+  const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens;
+  const index_t keys = at.keys(), keys_padded = (keys + N - 1) / N * N, own = at.context_tokens;
+  const T scale = T{1} / std::sqrt(static_cast<T>(head));
+  T* v_t = arena.zeros<T>(width * keys_padded); // the values of all heads, transposed
+  T* d = arena.array<T>(at.tokens * keys_padded);
+  for (index_t b = 0; b < samples; ++b) {
+    const View<const T> tokens = qkv.row_block(b * at.tokens, at.tokens), context = at.group(b);
+    if (context && b % at.samples_per_context == 0)
+      detail::transpose_into<T, N>(context.columns(width, width), v_t, keys_padded);
+    detail::transpose_into<T, N>(tokens.columns(2 * width, width), v_t + own, keys_padded);
+    for (index_t h = 0; h < at.heads; ++h) {
+      const View<const T> q = tokens.columns(h * head, head), k = q.columns(width, head),
+                          w = p.row_block((b * at.heads + h) * at.tokens, at.tokens),
+                          dout = dy.row_block(b * at.tokens, at.tokens).columns(h * head, head);
+      const View<T> dq = dqkv.row_block(b * at.tokens, at.tokens).columns(h * head, head),
+                    dk = dq.columns(width, head), dv = dq.columns(2 * width, head);
+      detail::product<T, N>(arena, at.tokens, keys_padded, head, dout.data, dout.row_stride, 1,
+                            v_t + h * head * keys_padded, keys_padded, d, keys_padded, nullptr, false);
+      const VectorRow<T, N> row{keys};
       for (index_t t = 0; t < at.tokens; ++t) { // dlogits = p (dp - <dp, p>), times the logit scale
-        T* d = dp + t * s.keys_padded;
-        const T* pt = pb + t * p.row_stride;
-        const T inner = row.sum([&](auto i) { return load(pt, i) * load(d, i); });
+        T* dt = d + t * keys_padded;
+        const T* wt = w.row(t);
+        const T inner = row.sum([&](auto i) { return load(wt, i) * load(dt, i); });
         row.each([&](auto i) {
-          using V = decltype(load(pt, i));
-          store(d, i, load(pt, i) * (load(d, i) - V(inner)) * V(scale));
+          using V = decltype(load(wt, i));
+          store(dt, i, load(wt, i) * (load(dt, i) - V(inner)) * V(scale));
         });
       }
-      detail::product<T, N>(arena, at.tokens, s.head_padded, s.keys, dp, s.keys_padded, 1, s.v, s.head_padded,
-                            dq, s.head_padded, nullptr, false);
-      detail::product<T, N>(arena, at.tokens, s.head_padded, at.tokens, dp + own, 1, s.keys_padded, q,
-                            s.head_padded, dk, s.head_padded, nullptr, false);
-      detail::product<T, N>(arena, at.tokens, s.head_padded, at.tokens, pb + own, 1, p.row_stride, dout,
-                            s.head_padded, dv, s.head_padded, nullptr, false);
-      for (index_t t = 0; t < at.tokens; ++t) {
-        T* d = dqkv.row(first + t) + h * head;
-        for (index_t j = 0; j < head; ++j) {
-          d[j] += dq[t * s.head_padded + j];
-          d[width + j] += dk[t * s.head_padded + j];
-          d[2 * width + j] += dv[t * s.head_padded + j];
-        }
-      }
+      if (context)
+        detail::product<T, N>(arena, at.tokens, head, own, d, keys_padded, 1, context.data + h * head,
+                              context.row_stride, dq.data, dq.row_stride, nullptr, true);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, keys_padded, 1, k.data, k.row_stride,
+                            dq.data, dq.row_stride, nullptr, true);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, 1, keys_padded, q.data, q.row_stride,
+                            dk.data, dk.row_stride, nullptr, true);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, 1, w.row_stride, dout.data,
+                            dout.row_stride, dv.data, dv.row_stride, nullptr, true);
     }
+  }
 }
 
 /// The same by its definition.
@@ -160,7 +131,7 @@ void attention_forward(const Reference<T>&, const AttentionExtent<T>& at, View<c
                        View<T> p) {
   const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens, keys = at.keys();
   const auto key_row = [&](index_t b, index_t k) { // k and v of one key, side by side
-    return k < at.context_tokens ? at.context_row(b, k)
+    return k < at.context_tokens ? at.group(b).row(k)
                                  : qkv.row(b * at.tokens + k - at.context_tokens) + width;
   };
   for (index_t b = 0; b < samples; ++b)
@@ -195,7 +166,7 @@ void attention_backward(const Reference<T>&, const AttentionExtent<T>& at, View<
         const index_t me = b * at.tokens + t;
         const T* w = p.row((b * at.heads + h) * at.tokens + t);
         const auto dp = [&](index_t k) {
-          const T* v = k < at.context_tokens ? at.context_row(b, k) + width
+          const T* v = k < at.context_tokens ? at.group(b).row(k) + width
                                              : qkv.row(b * at.tokens + k - at.context_tokens) + 2 * width;
           double sum = 0;
           for (index_t j = 0; j < head; ++j)
@@ -208,7 +179,7 @@ void attention_backward(const Reference<T>&, const AttentionExtent<T>& at, View<
           const double d = static_cast<double>(w[k]) * (dp(k) - inner) * scale;
           const bool own = k >= at.context_tokens;
           const index_t other = b * at.tokens + k - at.context_tokens;
-          const T* key = own ? qkv.row(other) + width : at.context_row(b, k);
+          const T* key = own ? qkv.row(other) + width : at.group(b).row(k);
           for (index_t j = h * head; j < (h + 1) * head; ++j) {
             dqkv(me, j) += static_cast<T>(d * static_cast<double>(key[j]));
             if (!own) continue;

@@ -101,14 +101,26 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
   }
 }
 
-template <class T>
-void transpose_into(View<const T> from, T* to) { // to [cols, rows], in blocks that fit the first cache
-  constexpr index_t block = 16;
-  const index_t rows = from.rows(), cols = from.cols();
-  for (index_t r0 = 0; r0 < rows; r0 += block)
-    for (index_t c0 = 0; c0 < cols; c0 += block)
-      for (index_t c = c0; c < std::min(c0 + block, cols); ++c)
-        for (index_t r = r0; r < std::min(r0 + block, rows); ++r) to[c * rows + r] = from(r, c);
+/// to [cols, rows] with rows `to_row` apart, in blocks that are transposed in registers.
+template <class T, int N> void transpose_into(View<const T> from, T* to, index_t to_row) {
+  for (index_t r = 0; r < from.rows(); r += N)
+    for (index_t c = 0; c < from.cols(); c += N) {
+      Vec<T, N> block[N];
+      const index_t height = std::min<index_t>(N, from.rows() - r),
+                    width = std::min<index_t>(N, from.cols() - c);
+      if (height == N && width == N) {
+#pragma GCC unroll 16
+        for (int i = 0; i < N; ++i) block[i] = Vec<T, N>::load(&from(r + i, c));
+        transpose(block);
+#pragma GCC unroll 16
+        for (int i = 0; i < N; ++i) block[i].store(to + (c + i) * to_row + r);
+        continue;
+      }
+      for (int i = 0; i < N; ++i)
+        block[i] = i < height ? Vec<T, N>::load(&from(r + i, c), width) : Vec<T, N>(0);
+      transpose(block);
+      for (int i = 0; i < width; ++i) block[i].store(to + (c + i) * to_row + r, height);
+    }
 }
 
 inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t c_rows, index_t c_cols) {
@@ -139,7 +151,7 @@ void gemm(const Cpu<T>& be, std::type_identity_t<View<const T>> a, Transpose ta,
   index_t b_row = b.row_stride;
   if (tb == Transpose::yes) {
     T* packed = be.arena().template array<T>(depth * cols);
-    detail::transpose_into(b, packed);
+    detail::transpose_into<T, N>(b, packed, cols);
     b_data = packed, b_row = cols;
   }
   // A slice of the depth keeps its rows of B in the first cache; slices add up in a fixed order.

@@ -7,23 +7,31 @@
 
 namespace sbi {
 
-/// One row: y = exp(x - max x) / sum. A row that is minus infinity everywhere (no allowed entry) gives 0, not
-/// NaN.
-template <class Row, class T> void softmax_row(Row row, const T* x, T* y) {
+/// One row: y = exp(x - max x) / sum, x given by `logit(i)`. A row that is minus infinity everywhere (no
+/// allowed entry) gives 0, not NaN.
+template <class Row, class F, class T> void softmax_row_of(Row row, F&& logit, T* y) {
   using std::exp;
   using S = typename Row::scalar;
-  const S top = row.max([&](auto i) { return load(x, i); });
+  const S top = row.max([&](auto i) {
+    const auto x = logit(i);
+    store(y, i, x);
+    return x;
+  });
   if (top == -std::numeric_limits<S>::infinity()) {
-    row.each([&](auto i) { store(y, i, decltype(load(x, i))(0)); });
+    row.each([&](auto i) { store(y, i, decltype(load(y, i))(0)); });
     return;
   }
   const S sum = row.sum([&](auto i) {
-    using V = decltype(load(x, i));
-    const V e = exp(load(x, i) - V(top));
+    const auto x = load(y, i);
+    const auto e = exp(x - decltype(x)(top));
     store(y, i, e);
     return e;
   });
-  row.each([&](auto i) { store(y, i, load(y, i) * decltype(load(x, i))(S{1} / sum)); });
+  row.each([&](auto i) { store(y, i, load(y, i) * decltype(load(y, i))(S{1} / sum)); });
+}
+template <class Row, class T> void softmax_row(Row row, const T* x, T* y) {
+  softmax_row_of(
+      row, [x](auto i) { return load(x, i); }, y);
 }
 /// dx += y (dy - <dy, y>)
 template <class Row, class T> void softmax_row_vjp(Row row, const T* y, const T* dy, T* dx) {

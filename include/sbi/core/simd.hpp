@@ -10,6 +10,10 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 namespace sbi {
 
@@ -51,11 +55,41 @@ template <class T, int N = native_lanes<T>> struct Vec {
 #pragma GCC diagnostic pop
   /// The first `count` lanes from memory, zero in the others.
   static Vec load(const T* p, index_t count) {
-    Vec out(0);
-    std::memcpy(&out.raw, p, static_cast<std::size_t>(count) * sizeof(T));
-    return out;
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float> && N == 16)
+      return _mm512_maskz_loadu_ps(bits(count), p);
+    else if constexpr (std::is_same_v<T, double> && N == 8)
+      return _mm512_maskz_loadu_pd(bits(count), p);
+    else
+#elif defined(__AVX__)
+    if constexpr (std::is_same_v<T, float> && N == 8)
+      return _mm256_maskload_ps(p, reinterpret_cast<__m256i>(lanes_below(count)));
+    else if constexpr (std::is_same_v<T, double> && N == 4)
+      return _mm256_maskload_pd(p, reinterpret_cast<__m256i>(lanes_below(count)));
+    else
+#endif
+    {
+      Vec out(0);
+      for (index_t i = 0; i < count; ++i) out.raw[i] = p[i];
+      return out;
+    }
   }
-  void store(T* p, index_t count) const { std::memcpy(p, &raw, static_cast<std::size_t>(count) * sizeof(T)); }
+  void store(T* p, index_t count) const {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float> && N == 16)
+      _mm512_mask_storeu_ps(p, bits(count), raw);
+    else if constexpr (std::is_same_v<T, double> && N == 8)
+      _mm512_mask_storeu_pd(p, bits(count), raw);
+    else
+#elif defined(__AVX__)
+    if constexpr (std::is_same_v<T, float> && N == 8)
+      _mm256_maskstore_ps(p, reinterpret_cast<__m256i>(lanes_below(count)), raw);
+    else if constexpr (std::is_same_v<T, double> && N == 4)
+      _mm256_maskstore_pd(p, reinterpret_cast<__m256i>(lanes_below(count)), raw);
+    else
+#endif
+      for (index_t i = 0; i < count; ++i) p[i] = raw[i];
+  }
 
   friend Vec operator+(Vec a, Vec b) { return a.raw + b.raw; }
   friend Vec operator-(Vec a, Vec b) { return a.raw - b.raw; }
@@ -66,35 +100,71 @@ template <class T, int N = native_lanes<T>> struct Vec {
   Vec& operator*=(Vec b) { return *this = *this * b; }
   friend mask_type operator<(Vec a, Vec b) { return a.raw < b.raw; }
   friend mask_type operator>(Vec a, Vec b) { return a.raw > b.raw; }
+  /// All ones in the lanes below `count`.
+  static mask_type lanes_below(index_t count) {
+    mask_type lane;
+    for (int i = 0; i < N; ++i) lane[i] = i;
+    return lane < static_cast<int_type>(count);
+  }
+
+private:
+#if defined(__AVX512F__)
+  static constexpr auto bits(index_t count) {
+    return static_cast<std::conditional_t<N == 16, __mmask16, __mmask8>>((1u << count) - 1);
+  }
+#endif
 };
 
 template <class T, int N> Vec<T, N> select(typename Vec<T, N>::mask_type mask, Vec<T, N> yes, Vec<T, N> no) {
   return mask ? yes.raw : no.raw;
 }
 template <class T, int N> Vec<T, N> max(Vec<T, N> a, Vec<T, N> b) { return select(a > b, a, b); }
-template <class T, int N>
-T horizontal_sum(Vec<T, N> v) { // pairwise, in an order that does not depend on the compiler
-  if constexpr (N == 1) {
+
+namespace detail {
+template <int N> using Lanes = std::make_integer_sequence<int, N>;
+template <int... I> using LaneList = std::integer_sequence<int, I...>;
+
+/// Lanes [First, First + N / 2).
+template <int First, class T, int N, int... I> Vec<T, N / 2> half(Vec<T, N> v, LaneList<I...>) {
+  return __builtin_shufflevector(v.raw, v.raw, (First + I)...);
+}
+/// Exchanges the upper half of each group of 2 Half lanes in row i with the lower half in row i + Half, then
+/// the same within the halves: the steps of a transposition.
+template <int Half, class T, int N, int... I>
+[[gnu::always_inline]] inline void exchange_halves(Vec<T, N> (&rows)[N], LaneList<I...> lanes) {
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i)
+    if (!(i & Half)) {
+      const auto a = rows[i].raw, b = rows[i + Half].raw;
+      rows[i] = __builtin_shufflevector(a, b, (I & Half ? N + I - Half : I)...);
+      rows[i + Half] = __builtin_shufflevector(a, b, (I & Half ? N + I : I + Half)...);
+    }
+  if constexpr (Half > 1) exchange_halves<Half / 2>(rows, lanes);
+}
+} // namespace detail
+
+/// The sum of the lanes, pairwise, in an order that does not depend on the compiler.
+template <class T, int N> T horizontal_sum(Vec<T, N> v) {
+  if constexpr (N == 1)
     return v.raw[0];
-  } else {
-    T half[N];
-    v.store(half);
-    for (int width = N / 2; width > 0; width /= 2)
-      for (int i = 0; i < width; ++i) half[i] += half[i + width];
-    return half[0];
-  }
+  else
+    return horizontal_sum(detail::half<0>(v, detail::Lanes<N / 2>{}) +
+                          detail::half<N / 2>(v, detail::Lanes<N / 2>{}));
 }
 template <class T, int N> T horizontal_max(Vec<T, N> v) {
-  T best = v.raw[0];
-  for (int i = 1; i < N; ++i) best = v.raw[i] > best ? v.raw[i] : best;
-  return best;
+  if constexpr (N == 1)
+    return v.raw[0];
+  else
+    return horizontal_max(
+        max(detail::half<0>(v, detail::Lanes<N / 2>{}), detail::half<N / 2>(v, detail::Lanes<N / 2>{})));
 }
-/// Zero in all lanes from `count` on.
+/// `rest` in all lanes from `count` on.
 template <class T, int N> Vec<T, N> first_lanes(Vec<T, N> v, index_t count, T rest = T{0}) {
-  T lane[N];
-  v.store(lane);
-  for (index_t i = count; i < N; ++i) lane[i] = rest;
-  return Vec<T, N>::load(lane);
+  return select(Vec<T, N>::lanes_below(count), v, Vec<T, N>(rest));
+}
+/// An N x N block, given by its rows, becomes its transpose.
+template <class T, int N> [[gnu::always_inline]] inline void transpose(Vec<T, N> (&rows)[N]) {
+  if constexpr (N > 1) detail::exchange_halves<N / 2>(rows, detail::Lanes<N>{});
 }
 
 /// e^x to about one unit in the last place. Exactly 0 where the result nears the smallest normal number
