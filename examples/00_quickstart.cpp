@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include <sbi/inference/model_file.hpp>
+#include <sbi/sbi.hpp>
+
+#include <array>
+
+struct TwoRates { // a simulator: names, a prior, and data given parameters
+  static constexpr std::array parameters{"alpha", "beta"};
+  static constexpr std::array observables{"x1", "x2"};
+  static constexpr std::array bounds{sbi::Bounds{0, 2}, sbi::Bounds{0, 2}};
+
+  void sample_prior(sbi::Rng& rng, std::span<double> theta) const {
+    for (double& t : theta) t = rng.uniform(0, 2);
+  }
+  void simulate(sbi::Rng& rng, std::span<const double> theta, std::span<double> x) const {
+    x[0] = theta[0] + theta[1] + rng.normal(0, 0.1);
+    x[1] =
+        rng.bernoulli(0.3) ? sbi::missing : theta[0] * theta[1] + rng.normal(0, 0.1); // not always observed
+  }
+};
+
+int main() {
+  sbi::Simformer model(sbi::Cpu<>(), sbi::joint(TwoRates{}));
+  sbi::FitOptions options;
+  options.simulations = 20'000, options.steps = 2'000;
+  sbi::fit(model, TwoRates{}, options); // progress, early stop, resumable
+
+  auto posterior = model.given(sbi::observe("x1", 1.3)); // x2 is missing: nothing to impute
+  xt::xtensor<double, 2> theta = posterior.sample(10'000, sbi::Rng(7));
+  sbi::save(model, "model.safetensors");
+}
