@@ -151,12 +151,52 @@ TEST_CASE("forward/catalogue_stars: giants are drawn by phase with the weights a
   CHECK(lightest >= std::log10(0.5));
 }
 
+TEST_CASE("forward/catalogue_stars: a companion adds its light, as often as asked for") {
+  const auto single = stars();
+  CataloguePrior prior;
+  prior.companion_fraction = 0.4;
+  const auto mixed = stars(prior);
+  // One solar mass at 100 pc, in G and Ks; errors far below the light that companions add.
+  const auto star = Tout1996{}.state(0, 9, 0);
+  REQUIRE(star);
+  const std::array<double, 8> theta{star->log_teff, star->log_g, 0, 0.2, 2, 0, 9, star->log_l};
+  const std::array<double, 4> sigma{1e-6, 1e-6, 1e-6, missing};
+  std::array<double, 4> alone{}, x{};
+  Rng first(1);
+  single.measure(first, theta, sigma, alone);
+  int brighter = 0, redder = 0;
+  double most = 0;
+  constexpr int n = 2000;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    Rng rng = Rng(5).split(i);
+    mixed.measure(rng, theta, sigma, x);
+    CHECK(is_missing(x[3]));
+    CHECK(x[1] == doctest::Approx(10)); // the parallax is that of both
+    const double gain = alone[0] - x[0];
+    if (gain < 1e-4) continue;
+    ++brighter, redder += x[0] - x[2] > alone[0] - alone[2] + 1e-5;
+    most = std::max(most, gain);
+  }
+  // Companions cooler than the table (below about half a solar mass) add nothing: more than half are left.
+  CHECK(brighter > 0.5 * 0.4 * n);
+  CHECK(brighter < 0.4 * n + 4 * std::sqrt(0.24 * n));
+  CHECK(redder > 0.95 * brighter); // less massive is cooler
+  CHECK(most > 0.6);
+  CHECK(most < 2.5 * std::log10(2.0) + 1e-4); // two equal stars
+}
+
 TEST_CASE("forward/catalogue_stars: what does not fit together is refused") {
   CataloguePrior prior;
   prior.mh_min = 1;
   CHECK_THROWS_AS((void)stars(prior), ValueError);
   prior = {};
   prior.distance_min = 0;
+  CHECK_THROWS_AS((void)stars(prior), ValueError);
+  prior = {};
+  prior.companion_fraction = 1.5;
+  CHECK_THROWS_AS((void)stars(prior), ValueError);
+  prior = {};
+  prior.companion_ratio_min = 0;
   CHECK_THROWS_AS((void)stars(prior), ValueError);
   CHECK_THROWS_AS((void)stars({}, 61), ValueError);
   CHECK_THROWS_AS((void)stars({}, 0), ValueError);

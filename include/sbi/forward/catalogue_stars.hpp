@@ -34,6 +34,10 @@ struct CataloguePrior {
   double av_max = 1.5; ///< A_V = av_max u^2, u uniform: half of the stars below av_max / 4
   double distance_min = 50, distance_max = 5000; ///< parsec, uniform in the logarithm
   double mass_min = 0.35, mass_max = 8;          ///< solar masses
+  /// Share of the stars with an unresolved companion of the same age and metallicity that adds its light
+  /// (0.44 of solar-type stars: Raghavan et al. 2010, ApJS 190, 1), and its least mass in units of the
+  /// primary's; the ratio is uniform up to 1. A companion cooler than the photometry covers adds nothing.
+  double companion_fraction = 0, companion_ratio_min = 0.1;
   /// How often a star is drawn from each stretch of the isochrone (order of `Phase`); within a stretch
   /// uniformly in its phase coordinate, on the main sequence above mass_min. By number of stars giants would
   /// be one in a hundred; here every kind is there to learn from. No star lives on the descent from the tip
@@ -51,9 +55,10 @@ struct CataloguePrior {
 ///
 /// x: the catalogue's observables, magnitudes and the parallax [mas]; sigma: their errors. Which values are
 /// missing, and how large the errors are, is taken from a real star of the catalogue: one of the `neighbours`
-/// nearest in the reference magnitude, drawn at random; the measured value is the true one plus a normal
-/// error of that size. Stars fainter or brighter than the catalogue by more than half a magnitude are not in
-/// it, so theta is drawn again: the prior is that of a star given that the catalogue lists it.
+/// nearest in the reference magnitude, drawn at random; the measured value is the true one, that of an
+/// unresolved companion included, plus a normal error of that size. theta is that of the primary. Stars
+/// fainter or brighter than the catalogue by more than half a magnitude are not in it, so theta is drawn
+/// again: the prior is that of a star given that the catalogue lists it.
 template <Evolution E, StarPhotometry P> class CatalogueStars {
 public:
   static constexpr std::array parameters{"log_teff",     "log_g",    "mh",      "av",
@@ -122,19 +127,20 @@ public:
 
   /// Throws ValueError where the photometry covers no such star.
   void simulate(Rng& rng, std::span<const double> theta, std::span<double> x, std::span<double> sigma) const {
-    std::vector<double> magnitudes(photometry_.bands().size());
-    const StarState star{theta[5], theta[6], theta[2], theta[7], theta[0], theta[1]};
-    photometry_.magnitudes(star, theta[3], theta[4], magnitudes);
+    const std::vector<double> magnitudes = light(rng, theta);
     const auto above = std::lower_bound(patterns_.begin(), patterns_.end(), magnitudes[reference_],
                                         [](const Pattern& p, double m) { return p.magnitude < m; });
     const index_t first = std::clamp<index_t>(above - patterns_.begin() - neighbours_ / 2, 0,
                                               static_cast<index_t>(patterns_.size()) - neighbours_);
     const Pattern& pattern = patterns_[static_cast<std::size_t>(first + rng.below(neighbours_))];
-    for (std::size_t k = 0; k < x.size(); ++k) {
-      const double truth = band_[k] < magnitudes.size() ? magnitudes[band_[k]] : std::pow(10, 3 - theta[4]);
-      sigma[k] = pattern.sigma[k];
-      x[k] = is_missing(sigma[k]) ? missing : rng.normal(truth, sigma[k]);
-    }
+    std::copy(pattern.sigma.begin(), pattern.sigma.end(), sigma.begin());
+    add_errors(rng, theta, magnitudes, sigma, x);
+  }
+  /// x as a star theta is seen with given errors; what has none (NaN) is not observed. Throws like
+  /// `simulate`.
+  void measure(Rng& rng, std::span<const double> theta, std::span<const double> sigma,
+               std::span<double> x) const {
+    add_errors(rng, theta, light(rng, theta), sigma, x);
   }
 
 private:
@@ -143,6 +149,29 @@ private:
     std::vector<double> sigma; ///< NaN where the value is missing
   };
 
+  /// Magnitudes of theta and of the companion it may have.
+  [[nodiscard]] std::vector<double> light(Rng& rng, std::span<const double> theta) const {
+    std::vector<double> magnitudes(photometry_.bands().size());
+    const StarState star{theta[5], theta[6], theta[2], theta[7], theta[0], theta[1]};
+    photometry_.magnitudes(star, theta[3], theta[4], magnitudes);
+    if (!rng.bernoulli(prior_.companion_fraction)) return magnitudes;
+    const double ratio = rng.uniform(prior_.companion_ratio_min, 1);
+    const std::optional<StarState> companion =
+        evolution_.state(star.log_mass + std::log10(ratio), star.log_age, star.mh);
+    if (!companion || !photometry_.covers(*companion)) return magnitudes;
+    std::vector<double> second(magnitudes.size());
+    photometry_.magnitudes(*companion, theta[3], theta[4], second);
+    for (std::size_t b = 0; b < magnitudes.size(); ++b)
+      magnitudes[b] -= 2.5 * std::log10(1 + std::pow(10, 0.4 * (magnitudes[b] - second[b])));
+    return magnitudes;
+  }
+  void add_errors(Rng& rng, std::span<const double> theta, const std::vector<double>& magnitudes,
+                  std::span<const double> sigma, std::span<double> x) const {
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const double truth = band_[k] < magnitudes.size() ? magnitudes[band_[k]] : std::pow(10, 3 - theta[4]);
+      x[k] = is_missing(sigma[k]) ? missing : rng.normal(truth, sigma[k]);
+    }
+  }
   void collect_patterns(const io::Catalogue& catalogue, index_t column) {
     for (index_t r = 0; r < catalogue.rows(); ++r) {
       if (is_missing(catalogue.x(r, column))) continue;
@@ -169,6 +198,11 @@ private:
     if (!(prior_.distance_min > 0) || !(prior_.mass_min > 0) || !(prior_.mh_sigma > 0) ||
         !(prior_.old_mh_sigma > 0))
       throw ValueError("catalogue prior: distance_min, mass_min and the sigmas of [M/H] want to be positive");
+    if (!(prior_.companion_fraction >= 0 && prior_.companion_fraction <= 1) ||
+        !(prior_.companion_ratio_min > 0 && prior_.companion_ratio_min < 1))
+      throw ValueError(text("catalogue prior: companion_fraction = ", prior_.companion_fraction,
+                            ", companion_ratio_min = ", prior_.companion_ratio_min,
+                            "; want 0 to 1, and between 0 and 1"));
     bounds[2] = {prior_.mh_min, prior_.mh_max};
     bounds[3] = {0, prior_.av_max};
     bounds[4] = {std::log10(prior_.distance_min), std::log10(prior_.distance_max)};
