@@ -95,7 +95,7 @@ template <class Make>
 OpCase op_case(std::string family, const std::string& name, std::vector<Shape> inputs, Checked checked,
                Make make, double condition = 1) {
   std::string full = name;
-  for (const Shape& s : inputs) full += " " + s.text();
+  for (const Shape& s : inputs) full += text(" ", s);
   return {std::move(family),
           full,
           std::move(inputs),
@@ -269,6 +269,17 @@ inline std::vector<OpCase> contrastive_cases(Sizes sizes) {
           return ops::PairLoss<T>{0.5, 0.7, mask(c, e.rows)};
         },
         condition));
+  }
+  return out;
+}
+
+/// The whole table.
+inline std::vector<OpCase> op_cases(Sizes sizes) {
+  std::vector<OpCase> out;
+  for (const auto& family : {elementwise_cases, linear_cases, norm_cases, softmax_cases, attention_cases,
+                             tokens_cases, loss_cases, contrastive_cases}) {
+    const auto cases = family(sizes);
+    out.insert(out.end(), cases.begin(), cases.end());
   }
   return out;
 }

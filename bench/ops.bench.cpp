@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Every entry of the op table on one core: value alone, and value with gradients of all inputs.
+#include "../tests/ops/op_table.hpp"
+
+#include <benchmark/benchmark.h>
+
+namespace {
+using sbi::Tensor;
+using sbi::testing::OpCase;
+using Be = sbi::Cpu<float>;
+
+void run(benchmark::State& state, const OpCase& op, bool gradients) {
+  Be backend(1);
+  std::vector<Tensor<float>> inputs;
+  sbi::Rng rng(1);
+  for (const sbi::Shape& s : op.inputs)
+    for (auto& x : inputs.emplace_back(s)) x = static_cast<float>(rng.normal());
+  Tensor<float> cotangent;
+  sbi::index_t elements = 0;
+  for (auto _ : state) {
+    sbi::Tape<Be> tape(backend);
+    std::vector<sbi::Var<float>> in;
+    for (const auto& x : inputs) in.push_back(gradients ? tape.input(x.view()) : tape.constant(x.view()));
+    const auto y = op.op<Be>()(tape, in);
+    benchmark::DoNotOptimize(y.value.data);
+    elements = y.value.size();
+    if (!gradients) continue;
+    if (cotangent.size() == 0) {
+      cotangent = Tensor<float>(y.shape());
+      std::fill(cotangent.begin(), cotangent.end(), 1.0f);
+    }
+    tape.seed(y, std::as_const(cotangent).view());
+    tape.backward();
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * elements); // elements of the output
+}
+} // namespace
+
+int main(int argc, char** argv) {
+  const auto cases = sbi::testing::op_cases(sbi::testing::Sizes::bench);
+  for (const OpCase& op : cases)
+    for (const bool gradients : {false, true})
+      benchmark::RegisterBenchmark((op.name + (gradients ? " value and gradients" : " value")).c_str(), run,
+                                   op, gradients);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
