@@ -152,14 +152,13 @@ TEST_CASE("io/catalogue_file: M67, as described in the examples") {
   CHECK(present("gaia_g") == 1585);
   CHECK(present("parallax") == 1569);
   CHECK(present("wise_w3") < 427 + 1); // the others are upper limits
-  CHECK(present("wise_w4") < 52 + 1);
   index_t labels = 0;
   std::vector<double> parallax;
   for (index_t r = 0; r < c.rows(); ++r) {
     labels += !is_missing(c.label(r, 0));
     if (c.membership[static_cast<std::size_t>(r)] > 0.8 && c.x(r, 0) < 16)
       parallax.push_back(c.x(r, c.find("parallax")));
-    if (!is_missing(c.x(r, 0))) CHECK(c.sigma(r, 0) >= 0.005);
+    if (!is_missing(c.x(r, 0))) CHECK(c.sigma(r, 0) >= 0.02);
   }
   CHECK(labels == 210);
   std::nth_element(parallax.begin(), parallax.begin() + 100, parallax.end());

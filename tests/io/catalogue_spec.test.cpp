@@ -89,7 +89,7 @@ TEST_CASE("io/catalogue_spec: mistakes are found where they stand") {
 
 TEST_CASE("io/catalogue_spec: the description of M67 that comes with the examples") {
   const CatalogueSpec spec = read_catalogue_spec(std::string(SBI_SOURCE_DIR) + "/examples/m67.json");
-  CHECK(spec.observables.size() == 11);
+  CHECK(spec.observables.size() == 10);
   CHECK(spec.labels.size() == 3);
   CHECK(spec.observables[0].band == "GaiaDR2.G");
 }
