@@ -27,6 +27,9 @@ struct Alignment {
       0.5;            ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
   double pairs = 0.5; ///< L_RS: pair loss between the two embeddings of a known star, negatives included
   double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
+  /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
+  /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
+  double survey_dropout = 0.2;
   index_t real_batch = 256, pair_batch = 128;
   double temperature = 0.1; ///< of both contrasts
   double epsilon = 0.05;    ///< entropic regularisation in units of the mean cost
@@ -60,7 +63,7 @@ public:
       : model_(model), alignment_(alignment), simulated_(model, data.simulated),
         real_(model, data.real_x, data.real_sigma), pairs_(model, data.pairs),
         partners_(model, data.partner_x, data.partner_sigma),
-        split_(simulated_.size() > 0 ? simulated_.size() : pairs_.size(), options.validation),
+        split_(pairs_.size() > 0 ? pairs_.size() : simulated_.size(), options.validation),
         rng_(Rng(options.seed).split(2)),
         rows_a_chunk_(std::max<index_t>(1, 256 / (model.nodes().parameters + model.encoders().tokens()))) {
     if (split_.train.empty()) throw ValueError("fit: neither simulated rows nor pairs; want one of them");
@@ -78,14 +81,14 @@ public:
       if (!rows.empty())
         parts_.push_back({kind, detail::BatchOrder(std::move(rows), batch, order.split(stream)), 0, {}});
     };
-    if (simulated_.size() > 0) part(Kind::simulated, split_.train, options.batch, 0);
+    const bool judged_by_pairs = pairs_.size() > 0;
+    if (simulated_.size() > 0)
+      part(Kind::simulated, judged_by_pairs ? everything(simulated_.size()) : split_.train, options.batch, 0);
     if (couples) part(Kind::real, everything(real_.size()), alignment.real_batch, 1);
-    if (pairs_.size() > 0)
-      part(Kind::pair, simulated_.size() > 0 ? everything(pairs_.size()) : split_.train,
-           simulated_.size() > 0 ? alignment.pair_batch : options.batch, 2);
+    const index_t pair_batch = simulated_.size() > 0 ? alignment.pair_batch : options.batch;
+    if (judged_by_pairs) part(Kind::pair, split_.train, pair_batch, 2);
     if (partners_.size() > 0 && alignment.pairs > 0)
-      part(Kind::partner, everything(partners_.size()), alignment.pair_batch,
-           2); // the pairs' own order: row by row
+      part(Kind::partner, split_.train, pair_batch, 2); // the pairs' own order: row by row
     for (auto& p : parts_) p.first = rows_, rows_ += p.order.batch();
     for (std::size_t k = 0; k < parts_.size(); ++k)
       for (index_t i = 0; i < parts_[k].order.batch(); i += rows_a_chunk_)
@@ -95,6 +98,7 @@ public:
   }
 
   void prepare(B& backend, const std::vector<T>& values, index_t step) {
+    step_ = step;
     for (auto& p : parts_) {
       p.rows.resize(static_cast<std::size_t>(p.order.batch()));
       for (index_t i = 0; i < p.order.batch(); ++i)
@@ -125,8 +129,8 @@ public:
     tape.backward(loss, static_cast<T>(share));
     return static_cast<double>(loss.value.data[0]) * share;
   }
-  /// The score loss on held-out rows (simulated ones; pairs when there are no simulations), eight fixed draws
-  /// each.
+  /// The score loss on held-out rows, eight fixed draws each: of pairs where there are any, since they are
+  /// real, of simulated rows otherwise.
   double validation_loss(B& backend, const std::vector<T>& values) const {
     if (split_.held_out.empty()) return std::numeric_limits<double>::quiet_NaN();
     constexpr index_t repeats = 8;
@@ -135,7 +139,7 @@ public:
     std::vector<double> losses(static_cast<std::size_t>(repeats * a_pass));
     backend.for_each(repeats * a_pass, [&](index_t i) {
       Tape<B> tape(backend, values.data());
-      const bool pair = simulated_.size() == 0;
+      const bool pair = pairs_.size() > 0;
       const index_t first = i % a_pass * rows_a_chunk_, count = std::min(rows_a_chunk_, n - first);
       EncoderRows<T> rows = model_.encoders().rows(tape, count);
       for (index_t r = 0; r < count; ++r)
@@ -159,7 +163,8 @@ public:
                      " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
                      " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
                      " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
-                     " ramp=", alignment_.ramp.begin, "+", alignment_.ramp.length);
+                     " survey_dropout=", alignment_.survey_dropout, " ramp=", alignment_.ramp.begin, "+",
+                     alignment_.ramp.length);
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -209,9 +214,25 @@ private:
   }
   EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c) const {
     EncoderRows<T> rows = model_.encoders().rows(tape, c.count);
-    for (index_t i = 0; i < c.count; ++i)
-      write(rows, i, rows_of(p.kind), p.rows[static_cast<std::size_t>(c.first + i)],
-            p.kind == Kind::real || p.kind == Kind::pair);
+    const Rows& from = rows_of(p.kind);
+    if (p.kind != Kind::pair || !(alignment_.survey_dropout > 0)) {
+      for (index_t i = 0; i < c.count; ++i)
+        write(rows, i, from, p.rows[static_cast<std::size_t>(c.first + i)],
+              p.kind == Kind::real || p.kind == Kind::pair);
+      return rows;
+    }
+    std::vector<T> x(static_cast<std::size_t>(from.x.cols()));
+    for (index_t i = 0; i < c.count; ++i) {
+      const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
+      Rng rng = rng_.split(0xD20)
+                    .split(static_cast<std::uint64_t>(step_))
+                    .split(static_cast<std::uint64_t>(c.first + i));
+      std::copy_n(from.x.row(row), from.x.cols(), x.begin());
+      for (const auto& modality : model_.encoders().modalities())
+        if (rng.bernoulli(alignment_.survey_dropout))
+          for (index_t j : modality.observables) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
+      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), true);
+    }
     return rows;
   }
 
@@ -332,6 +353,7 @@ private:
   index_t rows_ = 0; ///< of a batch, all parts
   std::vector<std::int32_t> ids_;
   Tensor<T> z_, gradient_, present_;
+  index_t step_ = 0;
   bool aligned_ = false;
   AlignmentLosses losses_;
 };

@@ -83,11 +83,12 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
   nn::AdamW<T> optimiser(parameters);
   nn::Ema<T> average(parameters.values(), options.average);
   TrainingState<T> state;
-  state.fingerprint = sbi::text(
-      objective.fingerprint(), " seed=", static_cast<index_t>(options.seed), " steps=", options.steps,
-      " batch=", options.batch, " learning_rate=", options.learning_rate, " warmup=", options.warmup,
-      " clip=", options.clip, " average=", options.average, " validation=", options.validation,
-      " validate_every=", options.validate_every, " slots=", options.gradient_slots);
+  state.fingerprint =
+      sbi::text(objective.fingerprint(), " seed=", static_cast<index_t>(options.seed),
+                " steps=", options.steps, " batch=", options.batch, " learning_rate=", options.learning_rate,
+                " warmup=", options.warmup, " clip=", options.clip, " average=", options.average,
+                " validation=", options.validation, " validate_every=", options.validate_every,
+                " train_only=", options.train_only, " slots=", options.gradient_slots);
   state.best = parameters.values();
 
   FitReport report;
@@ -117,6 +118,14 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
   const auto slots = static_cast<std::size_t>(options.gradient_slots);
   std::vector<std::vector<T>> partial(slots, std::vector<T>(parameters.values().size()));
   std::vector<double> losses;
+  const std::vector<T> initial = parameters.values();
+  std::vector<std::pair<index_t, index_t>> frozen;
+  for (const auto& e : parameters.entries())
+    if (e.name.find(options.train_only) == std::string::npos)
+      frozen.emplace_back(e.at.offset, e.at.offset + e.at.shape.size());
+  if (frozen.size() == parameters.entries().size())
+    throw ValueError(
+        sbi::text("fit: no parameter's name holds '", options.train_only, "'; nothing would be trained"));
   detail::ProgressLine progress(options.progress, state.step, options.steps);
   double smooth_loss = 0, smooth_weight = 0;
   double best = state.validation.empty()
@@ -138,6 +147,7 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
     auto& total = partial.front();
     for (std::size_t s = 1; s < slots; ++s)
       for (std::size_t i = 0; i < total.size(); ++i) total[i] += partial[s][i];
+    for (const auto& [begin, end] : frozen) std::fill(total.begin() + begin, total.begin() + end, T{0});
     double loss = 0;
     for (double l : losses) loss += l;
     const double norm = nn::clip_norm(total, options.clip);
@@ -145,6 +155,8 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
       throw NumericalError(sbi::text("fit: step ", state.step, " has loss ", loss, " and gradient norm ",
                                      norm, "; want finite numbers"));
     optimiser.step(parameters, total, rate(state.step));
+    for (const auto& [begin, end] : frozen) // weight decay included
+      std::copy(initial.begin() + begin, initial.begin() + end, parameters.values().begin() + begin);
     average.update(parameters.values());
     ++state.step;
 
