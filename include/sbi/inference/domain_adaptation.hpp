@@ -117,7 +117,10 @@ public:
       for (index_t i = 0; i < values.rows(); ++i)
         for (index_t j = 0; j < k; ++j) {
           const NodeTransform& t = model.transforms()[static_cast<std::size_t>(p + j)];
-          x(i, j) = static_cast<T>(is_missing(values(i, j)) ? missing : t.to_network(values(i, j)));
+          x(i, j) = static_cast<T>(
+              is_missing(values(i, j))
+                  ? missing
+                  : t.to_network(values(i, j), model.nodes().names[static_cast<std::size_t>(p + j)]));
           sigma(i, j) = static_cast<T>(is_missing(errors(i, j)) ? 0.0 : t.error_to_network(errors(i, j)));
         }
     }

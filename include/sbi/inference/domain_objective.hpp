@@ -158,7 +158,7 @@ public:
       data = data * 31 + detail::checksum(rows->theta) + 7 * detail::checksum(rows->x) +
              13 * detail::checksum(rows->sigma);
     return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
-                     " parameters=", model_.parameters().size(), " contrastive=", alignment_.contrastive,
+                     detail::model_fingerprint(model_), " contrastive=", alignment_.contrastive,
                      " transport=", alignment_.transport, " pairs=", alignment_.pairs,
                      " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
                      " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
@@ -190,8 +190,10 @@ private:
       for (index_t i = 0; i < theta.rows(); ++i)
         for (index_t j = 0; j < theta.cols(); ++j) {
           const double v = data.theta(i, j);
-          theta(i, j) = static_cast<T>(
-              is_missing(v) ? missing : model.transforms()[static_cast<std::size_t>(j)].to_network(v));
+          theta(i, j) =
+              static_cast<T>(is_missing(v) ? missing
+                                           : model.transforms()[static_cast<std::size_t>(j)].to_network(
+                                                 v, model.nodes().names[static_cast<std::size_t>(j)]));
         }
     }
     Rows(const Model& model, const Tensor<double>& values, const Tensor<double>& errors) {

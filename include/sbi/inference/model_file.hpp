@@ -31,12 +31,21 @@ io::Safetensors model_tensors(const Model& model, const char* format, nlohmann::
   file.metadata = {{"format", format}, {"configuration", configuration.dump()}};
   return file;
 }
+inline std::vector<NodeTransform> transforms_of(const io::Safetensors& file,
+                                                const std::filesystem::path& path, const nlohmann::json& j) {
+  const Tensor<double>& table = file.get<double>("standardisation");
+  const Shape want{static_cast<index_t>(j.at("nodes").size()), 4};
+  if (table.shape() != want)
+    throw FileError(sbi::text(path.string(), ": standardisation is ", table.shape(), "; want ", want));
+  return transforms_from(table);
+}
 inline Nodes nodes_from(const nlohmann::json& j, const std::vector<NodeTransform>& transforms) {
   Nodes nodes{j.at("nodes").get<std::vector<std::string>>(), {}, j.at("parameters").get<index_t>()};
   for (const auto& t : transforms) nodes.bounds.push_back(t.bounds());
   return nodes;
 }
-/// Runs `build(file, configuration)`, turning what JSON lacks into a FileError that names the file.
+/// Runs `build(file, configuration)`, turning what JSON lacks and values that make no model into a FileError
+/// that names the file.
 template <class Build> auto read_model(const std::filesystem::path& path, const char* format, Build&& build) {
   const io::Safetensors file = io::Safetensors::read(path);
   const auto configuration = model_configuration(file, path, format);
@@ -44,6 +53,8 @@ template <class Build> auto read_model(const std::filesystem::path& path, const 
     return build(file, configuration);
   } catch (const nlohmann::json::exception& error) {
     throw FileError(sbi::text(path.string(), ": its configuration cannot be used: ", error.what()));
+  } catch (const ValueError& error) {
+    throw FileError(sbi::text(path.string(), ": ", error.what()));
   }
 }
 
@@ -69,7 +80,7 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
                               SimformerConfig config;
                               config.network.transformer = detail::transformer_from(j.at("transformer"));
                               config.network.value_octaves = j.at("value_octaves").get<index_t>();
-                              auto transforms = detail::transforms_from(file.get<double>("standardisation"));
+                              auto transforms = detail::transforms_of(file, path, j);
                               Simformer<B, S> model(std::move(backend), detail::nodes_from(j, transforms),
                                                     config, detail::sde_from<S>(j.at("sde")));
                               detail::get_parameters(file, path, model.parameters());
@@ -110,7 +121,7 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
         for (const auto& s : j.at("surveys"))
           surveys.emplace_back(s.at("name").get<std::string>(),
                                s.at("observables").get<std::vector<std::string>>());
-        auto transforms = detail::transforms_from(file.get<double>("standardisation"));
+        auto transforms = detail::transforms_of(file, path, j);
         DomainAdaptive<B, S> model(std::move(backend), detail::nodes_from(j, transforms), surveys, config,
                                    detail::sde_from<S>(j.at("sde")));
         detail::get_parameters(file, path, model.parameters());

@@ -80,7 +80,7 @@ public:
 
   /// Samples for many observations at once: [rows * n, latent], row by row. `given` lists node indices,
   /// values [rows, given] holds NaN where a value is missing, sigma [rows, given] the errors (0: none).
-  /// Throws ShapeError.
+  /// Throws ShapeError, or ValueError for a value outside its node's bounds.
   [[nodiscard]] Tensor<double> sample_rows(const std::vector<index_t>& given, const Tensor<double>& values,
                                            const Tensor<double>& sigma, const std::vector<index_t>& latent,
                                            index_t n, const Rng& rng, const SampleOptions& options = {}) {
@@ -103,7 +103,8 @@ public:
           const double v = values(first + g, j), e = sigma(first + g, j);
           nn::NodeState<T> node{T{0}, T{0}, false, !is_missing(v)};
           if (node.observed) {
-            node.value = static_cast<T>(transform.to_network(v));
+            node.value = static_cast<T>(transform.to_network(
+                v, nodes_.names[static_cast<std::size_t>(given[static_cast<std::size_t>(j)])]));
             node.sigma = is_missing(e) ? T{0} : static_cast<T>(transform.error_to_network(e));
           }
           network_.tokenizer().write(node, rows.features.row(g * k + j));
@@ -145,8 +146,6 @@ namespace detail {
 template <Backend B, diffusion::Sde S> class SimformerObjective {
 public:
   using T = typename B::param_t;
-  static constexpr index_t rows_a_chunk =
-      32; ///< of a micro-batch; fixed, so that bits do not depend on threads
 
   SimformerObjective(Simformer<B, S>& model, const Dataset& data, const FitOptions& options)
       : model_(model), data_(data, model.transforms()), split_(data.rows(), options.validation),
@@ -183,7 +182,7 @@ public:
   }
   [[nodiscard]] std::string fingerprint() const {
     return sbi::text("simformer data=", static_cast<index_t>(checksum(data_.z) ^ checksum(data_.sigma)),
-                     " parameters=", model_.parameters().size());
+                     model_fingerprint(model_));
   }
 
 private:
@@ -234,7 +233,7 @@ FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& opt
   return train(model.backend(), model.parameters(), objective, options);
 }
 /// The same on options.simulations draws of a simulator.
-template <Backend B, diffusion::Sde S, Simulator Sim>
+template <Backend B, diffusion::Sde S, class Sim>
 FitReport fit(Simformer<B, S>& model, const Sim& simulator, const FitOptions& options = {}) {
   options.check();
   return fit(model, simulate(model.backend(), simulator, options.simulations, Rng(options.seed)), options);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string_view>
 #include <vector>
 
 namespace sbi {
@@ -52,17 +53,17 @@ public:
     double n = 0, sum = 0, square = 0;
     for (double v : values) {
       if (is_missing(v)) continue;
-      if (!is_finite(v) || v < bounds_.low || v > bounds_.high)
-        throw ValueError(
-            sbi::text(name, " = ", v, "; want a finite value in [", bounds_.low, ", ", bounds_.high, "]"));
-      const double u = unbounded(v), d = u - sum / std::max(n, 1.0);
+      const double u = unbounded(v, name), d = u - sum / std::max(n, 1.0);
       n += 1, sum += u, square += d * (u - sum / n); // Welford
     }
     mean_ = n > 0 ? sum / n : 0;
     const double variance = n > 1 ? square / n : 0;
     stddev_ = variance > 1e-24 * (1 + mean_ * mean_) ? std::sqrt(variance) : 1;
   }
-  [[nodiscard]] double to_network(double v) const { return (unbounded(v) - mean_) / stddev_; }
+  /// Throws ValueError for a value outside the bounds or not finite; `name` is how the error calls it.
+  [[nodiscard]] double to_network(double v, std::string_view name = "value") const {
+    return (unbounded(v, name) - mean_) / stddev_;
+  }
   [[nodiscard]] double from_network(double z) const {
     const double u = mean_ + stddev_ * z;
     switch (kind()) {
@@ -88,7 +89,10 @@ private:
     const bool low = is_finite(bounds_.low), high = is_finite(bounds_.high);
     return low && high ? Kind::both : low ? Kind::low : high ? Kind::high : Kind::none;
   }
-  [[nodiscard]] double unbounded(double v) const {
+  [[nodiscard]] double unbounded(double v, std::string_view name) const {
+    if (!is_finite(v) || v < bounds_.low || v > bounds_.high)
+      throw ValueError(
+          sbi::text(name, " = ", v, "; want a finite value in [", bounds_.low, ", ", bounds_.high, "]"));
     // A value on the bound itself, which a prior may draw in rounded numbers, is moved inside by 1e-12 of the
     // range.
     constexpr double margin = 1e-12;

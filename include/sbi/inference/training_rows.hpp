@@ -82,4 +82,15 @@ template <class T> [[nodiscard]] std::uint64_t checksum(const Tensor<T>& x) {
   return hash;
 }
 
+/// What of a model shapes its training beside its parameters' number: diffusion, condition masks, heads.
+template <class Model> [[nodiscard]] std::string model_fingerprint(const Model& model) {
+  const auto& sde = model.sde();
+  const auto& c = model.config().conditions;
+  return sbi::text(" parameters=", model.parameters().size(),
+                   " heads=", model.network().config().transformer.heads, " noise=", sde.sigma(sde.t_min()),
+                   "..", sde.sigma(1), " signal=", sde.alpha(1), " conditions=", c.joint, ",", c.posterior,
+                   ",", c.likelihood, ",", c.sparse, ",", c.dense, ",", c.sparse_probability, ",",
+                   c.dense_probability);
+}
+
 } // namespace sbi::detail
