@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/inference/alignment.hpp>
 #include <sbi/inference/domain_adaptation.hpp>
 #include <sbi/inference/trainer.hpp>
 #include <sbi/inference/training_rows.hpp>
-#include <sbi/ops/contrastive.hpp>
-#include <sbi/ot/loss.hpp>
 
 #include <numeric>
 
@@ -17,36 +16,6 @@ struct DomainData {
   Tensor<double> real_x, real_sigma; ///< unlabelled real rows [n, observables]
   Dataset pairs;                     ///< real rows whose theta is known, in whole or in part (NaN: unknown)
   Tensor<double> partner_x, partner_sigma; ///< the same stars in the simulator, row by row with `pairs`
-};
-
-/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS).
-struct Alignment {
-  double contrastive =
-      0.05; ///< L_C: InfoNCE between each survey's embedding and the pool, within each domain
-  double transport =
-      0.5;            ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
-  double pairs = 0.5; ///< L_RS: pair loss between the two embeddings of a known star, negatives included
-  double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
-  /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
-  /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
-  double survey_dropout = 0.2;
-  index_t real_batch = 256, pair_batch = 128;
-  double temperature = 0.1; ///< of both contrasts
-  double epsilon = 0.05;    ///< entropic regularisation in units of the mean cost
-  double rho = 1; ///< price of reweighting simulations in that unit: their population is not the real one
-  nn::Ramp ramp{0, 500};
-
-  [[nodiscard]] static Alignment none() {
-    Alignment out;
-    out.contrastive = out.transport = out.pairs = 0;
-    return out;
-  }
-};
-
-/// Values of the coupled losses at the last step.
-struct AlignmentLosses {
-  double contrastive = 0, transport = 0, pairs = 0;
-  index_t unconverged = 0; ///< steps whose transport missed its tolerance and was left out
 };
 
 /// Score matching on simulated and paired real rows, and the losses that couple all rows of a batch, in two
@@ -265,8 +234,7 @@ private:
 
   /// Passes (1) and (2): Z of the batch, the coupled losses, and their gradient.
   void couple(B& backend, const std::vector<T>& values, double ramp) {
-    const index_t tokens = model_.encoders().tokens(), surveys = model_.encoders().count(),
-                  width = model_.encoders().width();
+    const index_t tokens = model_.encoders().tokens(), width = model_.encoders().width();
     if (z_.size() == 0) {
       z_ = Tensor<T>({rows_ * tokens, width}), gradient_ = Tensor<T>(z_.shape());
       present_ = Tensor<T>({tokens, rows_});
@@ -284,64 +252,14 @@ private:
           present_(k, p.first + c.first + r) = model_.encoders().present(rows, r, k) ? T{1} : T{0};
     });
 
-    const Shape wide{rows_, tokens * width}; // the tokens of a row side by side
-    const auto cloud = [&](Tape<B>& tape, const Part& p, index_t token) {
-      return tape.input(View<const T>(z_.data(), wide), View<T>(gradient_.data(), wide))
-          .row_block(p.first, p.order.batch())
-          .columns(token * width, width);
-    };
-    const auto present = [&](const Part& p, index_t token) {
-      return View<const T>(present_.row(token) + p.first, {p.order.batch()});
-    };
-    const auto find = [&](Kind kind) -> const Part* {
+    const auto range = [&](Kind kind) {
       for (const auto& p : parts_)
-        if (p.kind == kind) return &p;
-      return nullptr;
+        if (p.kind == kind) return detail::RowRange{p.first, p.order.batch()};
+      return detail::RowRange{};
     };
-    const Part *simulated = find(Kind::simulated), *real = find(Kind::real), *pair = find(Kind::pair),
-               *partner = find(Kind::partner);
-    const auto run = [&](double weight, auto&& loss) { // one tape a loss: its memory goes back at once
-      Tape<B> tape(backend);
-      const Var<T> value = loss(tape);
-      tape.backward(value, static_cast<T>(ramp * weight));
-      return static_cast<double>(value.value.data[0]);
-    };
-    losses_.contrastive = losses_.transport = losses_.pairs = 0;
-    if (alignment_.contrastive > 0)
-      for (const Part* p : {simulated, real})
-        for (index_t m = 0; p && m < surveys; ++m)
-          losses_.contrastive +=
-              run(alignment_.contrastive / static_cast<double>(surveys), [&](Tape<B>& tape) {
-                return tape.apply(ops::InfoNce<T>{alignment_.temperature, present(*p, m)}, cloud(tape, *p, m),
-                                  cloud(tape, *p, surveys));
-              });
-    if (alignment_.pairs > 0 && pair && partner)
-      losses_.pairs = run(alignment_.pairs, [&](Tape<B>& tape) {
-        return tape.apply(ops::PairLoss<T>{alignment_.temperature, 1.0, present(*pair, surveys)},
-                          cloud(tape, *partner, surveys), cloud(tape, *pair, surveys));
-      });
-    if (alignment_.transport > 0 && simulated && real) {
-      ot::DivergenceLoss<T> divergence;
-      divergence.options = ot::DivergenceLoss<T>::relative(alignment_.epsilon, alignment_.rho);
-      divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
-      const auto weights = [&](const Part& p) {     // stars without any survey have no embedding to align
-        std::vector<T> w(static_cast<std::size_t>(p.order.batch()));
-        T sum = 0;
-        for (std::size_t i = 0; i < w.size(); ++i) sum += w[i] = present(p, surveys).data[i];
-        for (T& v : w) v /= sum;
-        return w;
-      };
-      const std::vector<T> a = weights(*simulated), b = weights(*real);
-      divergence.a = View<const T>(a.data(), {simulated->order.batch()});
-      divergence.b = View<const T>(b.data(), {real->order.batch()});
-      try {
-        losses_.transport = run(alignment_.transport / static_cast<double>(width), [&](Tape<B>& tape) {
-          return tape.apply(divergence, cloud(tape, *simulated, surveys), cloud(tape, *real, surveys));
-        });
-      } catch (const NumericalError&) {
-        ++losses_.unconverged;
-      }
-    }
+    const detail::BatchRanges ranges{range(Kind::simulated), range(Kind::real), range(Kind::pair),
+                                     range(Kind::partner)};
+    detail::coupled_losses(backend, alignment_, ramp, ranges, z_, present_, gradient_, losses_);
   }
 
   Model& model_;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// The losses that couple all rows of a batch through their embeddings.
+#pragma once
+#include <sbi/core/tensor.hpp>
+#include <sbi/nn/schedule.hpp>
+#include <sbi/ops/contrastive.hpp>
+#include <sbi/ot/loss.hpp>
+
+namespace sbi {
+
+/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS).
+struct Alignment {
+  double contrastive =
+      0.05; ///< L_C: InfoNCE between each survey's embedding and the pool, within each domain
+  double transport =
+      0.5;            ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
+  double pairs = 0.5; ///< L_RS: pair loss between the two embeddings of a known star, negatives included
+  double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
+  /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
+  /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
+  double survey_dropout = 0.2;
+  index_t real_batch = 256, pair_batch = 128;
+  double temperature = 0.1; ///< of both contrasts
+  double epsilon = 0.05;    ///< entropic regularisation in units of the mean cost
+  double rho = 1; ///< price of reweighting simulations in that unit: their population is not the real one
+  nn::Ramp ramp{0, 500};
+
+  [[nodiscard]] static Alignment none() {
+    Alignment out;
+    out.contrastive = out.transport = out.pairs = 0;
+    return out;
+  }
+};
+
+/// Values of the coupled losses at the last step.
+struct AlignmentLosses {
+  double contrastive = 0, transport = 0, pairs = 0;
+  index_t unconverged = 0; ///< steps whose transport missed its tolerance and was left out
+};
+
+namespace detail {
+
+/// Rows [first, first + count) of a batch; none where count is 0.
+struct RowRange {
+  index_t first = 0, count = 0;
+};
+/// Where the kinds of rows lie in a batch. Pairs and their partners correspond row by row.
+struct BatchRanges {
+  RowRange simulated, real, pair, partner;
+};
+
+/// The coupled losses of a batch and their gradient, times `ramp`, added to `gradient`. z and gradient are
+/// [rows * tokens, width]: the surveys' embeddings of a row, then their pool; present [tokens, rows] tells
+/// which exist. A transport problem that misses its tolerance is left out and counted: its gradient would be
+/// wrong.
+template <Backend B, class T = typename B::param_t>
+void coupled_losses(B& backend, const Alignment& alignment, double ramp, const BatchRanges& ranges,
+                    const Tensor<T>& z, const Tensor<T>& present, Tensor<T>& gradient,
+                    AlignmentLosses& losses) {
+  const index_t tokens = present.rows(), rows = present.cols(), width = z.cols(), surveys = tokens - 1;
+  const Shape wide{rows, tokens * width}; // the tokens of a row side by side
+  const auto cloud = [&](Tape<B>& tape, RowRange at, index_t token) {
+    return tape.input(View<const T>(z.data(), wide), View<T>(gradient.data(), wide))
+        .row_block(at.first, at.count)
+        .columns(token * width, width);
+  };
+  const auto exists = [&](RowRange at, index_t token) {
+    return View<const T>(present.row(token) + at.first, {at.count});
+  };
+  const auto run = [&](double weight, auto&& loss) { // one tape a loss: its memory goes back at once
+    Tape<B> tape(backend);
+    const Var<T> value = loss(tape);
+    tape.backward(value, static_cast<T>(ramp * weight));
+    return static_cast<double>(value.value.data[0]);
+  };
+  losses.contrastive = losses.transport = losses.pairs = 0;
+  if (alignment.contrastive > 0)
+    for (const RowRange at : {ranges.simulated, ranges.real})
+      for (index_t m = 0; at.count > 0 && m < surveys; ++m)
+        losses.contrastive += run(alignment.contrastive / static_cast<double>(surveys), [&](Tape<B>& tape) {
+          return tape.apply(ops::InfoNce<T>{alignment.temperature, exists(at, m)}, cloud(tape, at, m),
+                            cloud(tape, at, surveys));
+        });
+  if (alignment.pairs > 0 && ranges.pair.count > 0 && ranges.partner.count > 0)
+    losses.pairs = run(alignment.pairs, [&](Tape<B>& tape) {
+      return tape.apply(ops::PairLoss<T>{alignment.temperature, 1.0, exists(ranges.pair, surveys)},
+                        cloud(tape, ranges.partner, surveys), cloud(tape, ranges.pair, surveys));
+    });
+  if (alignment.transport > 0 && ranges.simulated.count > 0 && ranges.real.count > 0) {
+    ot::DivergenceLoss<T> divergence;
+    divergence.options = ot::DivergenceLoss<T>::relative(alignment.epsilon, alignment.rho);
+    divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
+    const auto weights = [&](RowRange at) {       // stars without any survey have no embedding to align
+      const View<const T> some = exists(at, surveys);
+      std::vector<T> w(some.data, some.data + some.size());
+      T sum = 0;
+      for (T v : w) sum += v;
+      for (T& v : w) v /= sum;
+      return w;
+    };
+    const std::vector<T> a = weights(ranges.simulated), b = weights(ranges.real);
+    divergence.a = View<const T>(a.data(), {ranges.simulated.count});
+    divergence.b = View<const T>(b.data(), {ranges.real.count});
+    try {
+      losses.transport = run(alignment.transport / static_cast<double>(width), [&](Tape<B>& tape) {
+        return tape.apply(divergence, cloud(tape, ranges.simulated, surveys),
+                          cloud(tape, ranges.real, surveys));
+      });
+    } catch (const NumericalError&) {
+      ++losses.unconverged;
+    }
+  }
+}
+
+} // namespace detail
+} // namespace sbi
