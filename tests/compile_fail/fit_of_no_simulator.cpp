@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect: sbi: a simulator needs parameters, observables, sample_prior
+// expect: sbi: fit needs a Dataset or a simulator
 #include <sbi/inference/simformer.hpp>
 
 struct NotASimulator {};

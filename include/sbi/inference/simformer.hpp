@@ -235,6 +235,8 @@ FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& opt
 /// The same on options.simulations draws of a simulator.
 template <Backend B, diffusion::Sde S, class Sim>
 FitReport fit(Simformer<B, S>& model, const Sim& simulator, const FitOptions& options = {}) {
+  static_assert(Simulator<Sim>,
+                "sbi: fit needs a Dataset or a simulator: parameters, observables, sample_prior, simulate");
   options.check();
   return fit(model, simulate(model.backend(), simulator, options.simulations, Rng(options.seed)), options);
 }
