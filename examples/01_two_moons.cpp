@@ -35,7 +35,8 @@ int main(int argc, char** argv) {
         sbi::SimformerConfig config;
         config.network.transformer = {
             .width = 48, .layers = 4, .heads = 4, .mlp_factor = 3, .time_width = 32};
-        config.conditions.posterior = 4; // posteriors are what this program asks for
+        config.conditions.posterior = 4,
+        config.conditions.marginal = 0; // only posteriors given both x are asked for
         config.seed = common.seed;
         sbi::Simformer model(cpu, sbi::joint(simulator), config, sbi::diffusion::VE(2e-3, 15));
 

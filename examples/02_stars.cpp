@@ -24,9 +24,9 @@ using sbi::index_t;
 using sbi::Tensor;
 
 struct Settings {
-  index_t simulations = 30'000, real = 10'000, held_out = 2'000, samples = 1'000;
-  index_t steps = 4'000, adapt_steps = 2'000;
-  double missing = 0.5, gap = 1.5;
+  index_t simulations = 30'000, real = 3'000, held_out = 2'000, samples = 1'000;
+  index_t steps = 6'000, adapt_steps = 2'000;
+  double missing = 0.5, gap = 2.5;
 };
 
 Dataset dataset(sbi::forward::StarSample stars) {
@@ -210,20 +210,26 @@ private:
 
   void report() const {
     using sbi::diagnostics::PosteriorScores;
-    std::printf("\n%-22s %-9s %7s %7s   RMSE %s   68 %% coverage\n", "model", "stars", "CRPS", "NLL",
-                "log M   [M/H]   A_V     log d   log Teff log L   log g");
-    sbi::io::Results results, table;
+    std::string table;
+    const auto line = [&](const char* format, auto... values) {
+      char buffer[256];
+      std::snprintf(buffer, sizeof buffer, format, values...);
+      table += buffer;
+    };
+    line("%-22s %-9s %7s %7s   %s\n", "model", "stars", "CRPS", "NLL",
+         "RMSE of log M, [M/H], A_V, log d, log Teff, log L, log g | 68 % coverage of each");
+    sbi::io::Results results, scores;
     for (const Row& r : rows_) {
-      std::printf("%-22s %-9s %7.4f %7.3f       ", r.name.c_str(), r.domain.c_str(), r.scores.mean_crps(),
-                  r.scores.mean_nll());
+      line("%-22s %-9s %7.4f %7.3f  ", r.name.c_str(), r.domain.c_str(), r.scores.mean_crps(),
+           r.scores.mean_nll());
       sbi::io::Results entry;
       entry.set("crps", r.scores.mean_crps()).set("nll", r.scores.mean_nll());
       std::string coverage;
-      const auto put = [&](const PosteriorScores& scores, auto names) {
+      const auto put = [&](const PosteriorScores& of, const auto& names) {
         std::size_t j = 0;
         for (const auto& name : names) {
-          const auto& p = scores.parameters[j++];
-          std::printf(" %-7.4f", p.mean.rmse);
+          const auto& p = of.parameters[j++];
+          line(" %.4f", p.mean.rmse);
           coverage += sbi::text(" ", static_cast<int>(std::lround(100 * p.coverage_68)));
           sbi::io::Results one;
           one.set("rmse", p.mean.rmse).set("bias", p.mean.bias).set("crps", p.crps).set("nll", p.nll);
@@ -233,27 +239,29 @@ private:
       };
       put(r.scores, simulator_.parameters);
       put(r.derived, simulator_.derived_names);
-      std::printf("  %s\n", coverage.c_str());
-      table.set(r.name + ", " + r.domain, entry);
+      line(" |%s\n", coverage.c_str());
+      scores.set(r.name + ", " + r.domain, entry);
     }
     results.set("seed", common_.seed).set("simulations", settings_.simulations).set("real", settings_.real);
-    results.set("held_out", settings_.held_out)
-        .set("samples", settings_.samples)
-        .set("missing", settings_.missing);
-    results.set("gap", settings_.gap).set("scores", table);
-    std::printf("\nShare of the gap to the best possible that is closed on real stars (1: all of it):\n");
+    results.set("held_out", settings_.held_out).set("samples", settings_.samples);
+    results.set("missing", settings_.missing).set("gap", settings_.gap).set("scores", scores);
+    table += "\nCRPS over the prior's standard deviation and NLL are means over log M, [M/H], A_V, log d.\n";
+    table += "Share of the gap to the best possible that is closed on real stars (1: all of it):\n";
     for (const char* name : {"fine-tuned on pairs", "adapted without pairs", "fully adapted"}) {
       const double crps = closed(name, &PosteriorScores::mean_crps),
                    nll = closed(name, &PosteriorScores::mean_nll);
-      std::printf("  %-22s CRPS %6.2f   NLL %6.2f\n", name, crps, nll);
+      line("  %-22s CRPS %6.2f   NLL %6.2f\n", name, crps, nll);
       results.set(std::string("gap closed, ") + name, sbi::io::Results().set("crps", crps).set("nll", nll));
     }
     const double cost = find("fully adapted", "simulated").scores.mean_crps() /
                             find("no adaptation", "simulated").scores.mean_crps() -
                         1;
-    std::printf("Cost of adaptation on simulated stars: CRPS %+.1f %%\n", 100 * cost);
-    std::printf("%.0f stars/s, %td samples a star\n", static_cast<double>(sampled_stars_) / sampling_seconds_,
-                settings_.samples);
+    line("Cost of full adaptation on simulated stars: CRPS %+.1f %%\n", 100 * cost);
+    line("%.0f stars/s at %td samples a star\n", static_cast<double>(sampled_stars_) / sampling_seconds_,
+         settings_.samples);
+    std::printf("\n%s", table.c_str());
+    sbi::io::write_file(common_.output / "table.txt", table);
+
     results.set("cost on simulated stars, crps", cost);
     sbi::io::Results seconds;
     for (const auto& [name, s] : seconds_) seconds.set(name, s);

@@ -133,3 +133,23 @@ TEST_CASE("diffusion/conditioning: who attends to whom") {
   CHECK_THROWS_AS(attention_mask<double>(states, mask.view(), {}, Tensor<std::uint8_t>(Shape{2, 2}).view()),
                   sbi::ShapeError);
 }
+
+TEST_CASE("diffusion/conditioning: rows that train a marginal leave nodes out, and only those rows") {
+  sbi::diffusion::ConditionWeights weights;
+  weights.marginal = 0.25;
+  const std::vector<std::uint8_t> is_parameter{1, 1, 0, 0};
+  const int rows = 20000;
+  std::vector<std::uint8_t> states(static_cast<std::size_t>(4 * rows), sbi::diffusion::Node::latent);
+  sbi::diffusion::draw_conditions(weights, sbi::Rng(3), is_parameter,
+                                  sbi::View<std::uint8_t>(states.data(), {rows, 4}));
+  int with_gaps = 0, gaps = 0;
+  for (int i = 0; i < rows; ++i) {
+    int here = 0;
+    for (int j = 0; j < 4; ++j)
+      here += states[static_cast<std::size_t>(4 * i + j)] == sbi::diffusion::Node::missing;
+    with_gaps += here > 0, gaps += here;
+  }
+  // 0.25 (1 - 2^-4) of the rows, half the nodes of 0.25 of them; four binomial standard deviations
+  CHECK(std::abs(with_gaps / double(rows) - 0.234375) < 4 * std::sqrt(0.234 * 0.766 / rows));
+  CHECK(std::abs(gaps / double(4 * rows) - 0.125) < 4 * std::sqrt(0.125 * 0.875 / rows));
+}

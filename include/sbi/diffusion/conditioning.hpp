@@ -41,6 +41,10 @@ template <class T> void mark_missing(View<const T> values, View<std::uint8_t> st
 struct ConditionWeights {
   double joint = 1, posterior = 1, likelihood = 1, sparse = 1, dense = 1;
   double sparse_probability = 0.3, dense_probability = 0.7;
+  /// Share of the rows that train a marginal: each of their nodes is left out (missing) with probability 1/2.
+  /// Without it, what is neither given nor asked for cannot be left out unless the data lacked it often
+  /// enough.
+  double marginal = 0;
 
   /// Throws ValueError for a negative weight, a sum that is not positive or a probability outside [0, 1].
   void check() const {
@@ -51,14 +55,15 @@ struct ConditionWeights {
     }
     if (!(sum > 0) || !is_finite(sum))
       throw ValueError(sbi::text("condition mask: weights sum to ", sum, "; want a positive, finite number"));
-    for (double p : {sparse_probability, dense_probability})
+    for (double p : {sparse_probability, dense_probability, marginal})
       if (!(p >= 0 && p <= 1))
         throw ValueError(sbi::text("condition mask: probability ", p, "; want 0 to 1"));
   }
 };
 
 /// Draws the states of one row of nodes. is_parameter [nodes] is non-zero for parameters, zero for
-/// observables. Nodes that are Node::missing on entry stay so; all others become latent or conditioned.
+/// observables. Nodes that are Node::missing on entry stay so; all others become latent or conditioned
+/// (or missing, in rows that train a marginal).
 inline void draw_condition(const ConditionWeights& weights, Rng& rng,
                            std::span<const std::uint8_t> is_parameter, std::span<std::uint8_t> states) {
   if (is_parameter.size() != states.size())
@@ -70,6 +75,9 @@ inline void draw_condition(const ConditionWeights& weights, Rng& rng,
   const double u = rng.uniform() * (cumulative.back() + weights.dense);
   std::size_t kind = 0;
   while (kind < cumulative.size() && u >= cumulative[kind]) ++kind;
+  if (weights.marginal > 0 && rng.bernoulli(weights.marginal))
+    for (auto& state : states)
+      if (rng.bernoulli(0.5)) state = Node::missing;
   bool any_latent = false;
   for (std::size_t j = 0; j < states.size(); ++j) {
     const bool parameter = is_parameter[j] != 0;

@@ -13,8 +13,12 @@ struct Alignment {
   double contrastive =
       0.05; ///< L_C: InfoNCE between each survey's embedding and the pool, within each domain
   double transport =
-      0.5;            ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
-  double pairs = 0.5; ///< L_RS: pair loss between the two embeddings of a known star, negatives included
+      0.5; ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
+  double pairs =
+      0.5; ///< L_RS: pair loss between the embeddings of a known star in both worlds, negatives included,
+  /// for each survey and the pool
+  double attraction =
+      5; ///< of L_RS: weight of the partners' squared distance beside the contrast with negatives
   double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
   /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
   /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
@@ -82,10 +86,17 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
                             cloud(tape, at, surveys));
         });
   if (alignment.pairs > 0 && ranges.pair.count > 0 && ranges.partner.count > 0)
-    losses.pairs = run(alignment.pairs, [&](Tape<B>& tape) {
-      return tape.apply(ops::PairLoss<T>{alignment.temperature, 1.0, exists(ranges.pair, surveys)},
-                        cloud(tape, ranges.partner, surveys), cloud(tape, ranges.pair, surveys));
-    });
+    for (index_t token = 0; token < tokens; ++token) { // the score network reads all of them
+      std::vector<T> both(static_cast<std::size_t>(ranges.pair.count));
+      for (index_t i = 0; i < ranges.pair.count; ++i)
+        both[static_cast<std::size_t>(i)] =
+            exists(ranges.pair, token).data[i] * exists(ranges.partner, token).data[i];
+      const View<const T> shared(both.data(), {ranges.pair.count});
+      losses.pairs += run(alignment.pairs / static_cast<double>(tokens), [&](Tape<B>& tape) {
+        return tape.apply(ops::PairLoss<T>{alignment.temperature, alignment.attraction, shared},
+                          cloud(tape, ranges.partner, token), cloud(tape, ranges.pair, token));
+      });
+    }
   if (alignment.transport > 0 && ranges.simulated.count > 0 && ranges.real.count > 0) {
     ot::DivergenceLoss<T> divergence;
     divergence.options = ot::DivergenceLoss<T>::relative(alignment.epsilon, alignment.rho);

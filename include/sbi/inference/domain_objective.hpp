@@ -132,8 +132,8 @@ public:
                      " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
                      " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
                      " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
-                     " survey_dropout=", alignment_.survey_dropout, " ramp=", alignment_.ramp.begin, "+",
-                     alignment_.ramp.length);
+                     " attraction=", alignment_.attraction, " survey_dropout=", alignment_.survey_dropout,
+                     " ramp=", alignment_.ramp.begin, "+", alignment_.ramp.length);
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -186,7 +186,8 @@ private:
   EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c) const {
     EncoderRows<T> rows = model_.encoders().rows(tape, c.count);
     const Rows& from = rows_of(p.kind);
-    if (p.kind != Kind::pair || !(alignment_.survey_dropout > 0)) {
+    const bool paired = p.kind == Kind::pair || p.kind == Kind::partner;
+    if (!paired || !(alignment_.survey_dropout > 0)) {
       for (index_t i = 0; i < c.count; ++i)
         write(rows, i, from, p.rows[static_cast<std::size_t>(c.first + i)],
               p.kind == Kind::real || p.kind == Kind::pair);
@@ -195,6 +196,7 @@ private:
     std::vector<T> x(static_cast<std::size_t>(from.x.cols()));
     for (index_t i = 0; i < c.count; ++i) {
       const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
+      // The stream is that of the row in its batch: a star and its partner lose the same surveys.
       Rng rng = rng_.split(0xD20)
                     .split(static_cast<std::uint64_t>(step_))
                     .split(static_cast<std::uint64_t>(c.first + i));
@@ -202,7 +204,7 @@ private:
       for (const auto& modality : model_.encoders().modalities())
         if (rng.bernoulli(alignment_.survey_dropout))
           for (index_t j : modality.observables) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
-      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), true);
+      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), p.kind == Kind::pair);
     }
     return rows;
   }

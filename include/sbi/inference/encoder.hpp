@@ -49,6 +49,7 @@ public:
       adapters_.emplace_back(parameters, at + ".adapter", widths(in, adapter_hidden, in), 0);
       encoders_.emplace_back(parameters, at, widths(in, hidden, width));
       norms_.emplace_back(parameters, at + ".norm", width);
+      shifts_.emplace_back(parameters, at + ".adapter.out", widths(width, adapter_hidden, width), 0);
     }
   }
   [[nodiscard]] const std::vector<Modality>& modalities() const { return modalities_; }
@@ -105,7 +106,8 @@ public:
     for (std::size_t m = 0; m < modalities_.size(); ++m) {
       const Var<T> x = tape.constant(rows.features[m]);
       const Var<T> moved = tape.apply(ops::AddGated<T>{rows.adapted}, x, adapters_[m](tape, x));
-      const Var<T> z = norms_[m](tape, encoders_[m](tape, moved));
+      const Var<T> inner = norms_[m](tape, encoders_[m](tape, moved));
+      const Var<T> z = tape.apply(ops::AddGated<T>{rows.adapted}, inner, shifts_[m](tape, inner));
       all = m == 0 ? z : tape.apply(ops::Concatenate{static_cast<index_t>(m), 1}, all, z);
     }
     const Var<T> pool = tape.apply(ops::MaskedMean<T>{rows.present, count()}, all);
@@ -115,7 +117,7 @@ public:
 private:
   std::vector<Modality> modalities_;
   index_t width_;
-  std::vector<nn::Mlp> adapters_, encoders_;
+  std::vector<nn::Mlp> adapters_, encoders_, shifts_;
   std::vector<nn::LayerNorm> norms_;
 };
 

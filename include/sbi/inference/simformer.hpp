@@ -14,8 +14,8 @@ namespace sbi {
 /// Sizes and training distribution of a Simformer.
 struct SimformerConfig {
   ScoreNetworkConfig network;
-  diffusion::ConditionWeights conditions; ///< of the training masks
-  std::uint64_t seed = 1;                 ///< of the initial parameters
+  diffusion::ConditionWeights conditions{1, 1, 1, 1, 1, 0.3, 0.7, 0.2}; ///< of the training masks
+  std::uint64_t seed = 1;                                               ///< of the initial parameters
 };
 
 /// One network for all conditionals of p(theta, x): a transformer over one token a variable, trained by

@@ -90,7 +90,7 @@ template <class Model> [[nodiscard]] std::string model_fingerprint(const Model& 
                    " heads=", model.network().config().transformer.heads, " noise=", sde.sigma(sde.t_min()),
                    "..", sde.sigma(1), " signal=", sde.alpha(1), " conditions=", c.joint, ",", c.posterior,
                    ",", c.likelihood, ",", c.sparse, ",", c.dense, ",", c.sparse_probability, ",",
-                   c.dense_probability);
+                   c.dense_probability, ",", c.marginal);
 }
 
 } // namespace sbi::detail
