@@ -76,6 +76,17 @@ TEST_CASE("autodiff/tape: backward from several outputs at once") {
   CHECK(in.grad.data[1] == 3 * 20 + 2 * 4);
 }
 
+TEST_CASE("autodiff/tape: a cotangent may have another shape of the same size") {
+  Be be(1);
+  const Tensor<float> x({2, 3}, {0, 0, 0, 0, 0, 0}), dy({6}, {1, 2, 3, 4, 5, 6});
+  sbi::Tape tape(be);
+  const auto in = tape.input(x.view());
+  tape.seed(tape.apply(Scale{1}, in), dy.view());
+  tape.backward();
+  CHECK(in.grad(1, 0) == 4);
+  CHECK(in.grad(1, 2) == 6);
+}
+
 TEST_CASE("autodiff/tape: a scalar loss with a scale") {
   Be be(1);
   const Tensor<float> x({1}, {3});

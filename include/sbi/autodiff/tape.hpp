@@ -129,8 +129,12 @@ public:
     if (!output.wants_grad()) return;
     if (cotangent.shape.size() != output.shape().size())
       throw ShapeError(sbi::text("tape: cotangent ", cotangent.shape, " for an output ", output.shape()));
-    for (index_t r = 0; r < output.grad.rows(); ++r)
-      for (index_t c = 0; c < output.grad.cols(); ++c) output.grad(r, c) += cotangent(r, c);
+    const View<const T> from = cotangent.reshaped(output.shape());
+    for (index_t r = 0; r < from.rows(); ++r) {
+      const T* w = from.row(r);
+      T* to = output.grad.row(r);
+      for (index_t c = 0; c < from.cols(); ++c) to[c] += w[c];
+    }
   }
   /// Plays the tape back from the seeds given so far.
   void backward() {

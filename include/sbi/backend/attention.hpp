@@ -57,7 +57,8 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
       const View<T> w = p.row_block((b * at.heads + h) * at.tokens, at.tokens),
                     out = y.row_block(b * at.tokens, at.tokens).columns(h * head, head);
       detail::product<T, N>(arena, at.tokens, keys_padded, head, q.data, q.row_stride, 1,
-                            k_t + h * head * keys_padded, keys_padded, logits, keys_padded, nullptr, false);
+                            k_t + h * head * keys_padded, keys_padded, Transpose::no, logits, keys_padded,
+                            nullptr, false);
       const VectorRow<T, N> row{keys};
       for (index_t t = 0; t < at.tokens; ++t) {
         const T *l = logits + t * keys_padded, *m = at.mask ? at.mask_row(b, t) : nullptr;
@@ -70,10 +71,11 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
       }
       if (context)
         detail::product<T, N>(arena, at.tokens, head, own, w.data, w.row_stride, 1,
-                              context.data + width + h * head, context.row_stride, out.data, out.row_stride,
-                              nullptr, false);
+                              context.data + width + h * head, context.row_stride, Transpose::no, out.data,
+                              out.row_stride, nullptr, false);
       detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, w.row_stride, 1, v.data,
-                            v.row_stride, out.data, out.row_stride, nullptr, static_cast<bool>(context));
+                            v.row_stride, Transpose::no, out.data, out.row_stride, nullptr,
+                            static_cast<bool>(context));
     }
   }
 }
@@ -101,7 +103,8 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
       const View<T> dq = dqkv.row_block(b * at.tokens, at.tokens).columns(h * head, head),
                     dk = dq.columns(width, head), dv = dq.columns(2 * width, head);
       detail::product<T, N>(arena, at.tokens, keys_padded, head, dout.data, dout.row_stride, 1,
-                            v_t + h * head * keys_padded, keys_padded, d, keys_padded, nullptr, false);
+                            v_t + h * head * keys_padded, keys_padded, Transpose::no, d, keys_padded, nullptr,
+                            false);
       const VectorRow<T, N> row{keys};
       for (index_t t = 0; t < at.tokens; ++t) { // dlogits = p (dp - <dp, p>), times the logit scale
         T* dt = d + t * keys_padded;
@@ -114,13 +117,13 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
       }
       if (context)
         detail::product<T, N>(arena, at.tokens, head, own, d, keys_padded, 1, context.data + h * head,
-                              context.row_stride, dq.data, dq.row_stride, nullptr, true);
+                              context.row_stride, Transpose::no, dq.data, dq.row_stride, nullptr, true);
       detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, keys_padded, 1, k.data, k.row_stride,
-                            dq.data, dq.row_stride, nullptr, true);
+                            Transpose::no, dq.data, dq.row_stride, nullptr, true);
       detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, 1, keys_padded, q.data, q.row_stride,
-                            dk.data, dk.row_stride, nullptr, true);
+                            Transpose::no, dk.data, dk.row_stride, nullptr, true);
       detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, 1, w.row_stride, dout.data,
-                            dout.row_stride, dv.data, dv.row_stride, nullptr, true);
+                            dout.row_stride, Transpose::no, dv.data, dv.row_stride, nullptr, true);
     }
   }
 }

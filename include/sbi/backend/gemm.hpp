@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Matrix products: C = op(A) op(B) (+ bias) or C += op(A) op(B). One register tile does all of them: A is
-// read by broadcast with free strides (so it may be transposed), B by contiguous vectors (packed when it is
-// transposed).
+// read by broadcast with free strides (so it may be transposed), B by contiguous vectors (a panel of a
+// transposed B is packed before its use).
 #pragma once
 #include <sbi/backend/backend.hpp>
 #include <sbi/core/simd.hpp>
@@ -68,39 +68,6 @@ template <int V, class T, int N>
   run.template operator()<1>();
 }
 
-/// C (+)= A B with B row-major. Columns that do not fill a vector are computed in zero-padded scratch.
-template <class T, int N>
-void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
-             index_t a_col, const T* b, index_t b_row, T* c, index_t c_row, const T* bias, bool accumulate) {
-  constexpr int widest = native_registers >= 32 ? 4 : 2;
-  index_t j = 0;
-  const auto run = [&]<int V>() {
-    for (; j + V * N <= cols; j += V * N)
-      product_panel<V, T, N>(rows, depth, a, a_row, a_col, b + j, b_row, c + j, c_row,
-                             bias ? bias + j : nullptr, accumulate);
-  };
-  if constexpr (widest == 4) {
-    run.template operator()<4>();
-    run.template operator()<3>();
-  }
-  run.template operator()<2>();
-  run.template operator()<1>();
-  if (j == cols) return;
-  const ArenaScope scope(arena);
-  const index_t rest = cols - j;
-  T* padded_b = arena.array<T>(depth * N);
-  T* padded_c = arena.array<T>(rows * N);
-  for (index_t k = 0; k < depth; ++k) Vec<T, N>::load(b + k * b_row + j, rest).store(padded_b + k * N);
-  product_panel<1, T, N>(rows, depth, a, a_row, a_col, padded_b, N, padded_c, N, nullptr, false);
-  for (index_t i = 0; i < rows; ++i) {
-    T* at = c + i * c_row + j;
-    auto out = Vec<T, N>::load(padded_c + i * N);
-    if (bias) out += Vec<T, N>::load(bias + j, rest);
-    if (accumulate) out += Vec<T, N>::load(at, rest);
-    out.store(at, rest);
-  }
-}
-
 /// to [cols, rows] with rows `to_row` apart, in blocks that are transposed in registers.
 template <class T, int N> void transpose_into(View<const T> from, T* to, index_t to_row) {
   for (index_t r = 0; r < from.rows(); r += N)
@@ -123,6 +90,47 @@ template <class T, int N> void transpose_into(View<const T> from, T* to, index_t
     }
 }
 
+/// C (+)= A op(B). Panels of a transposed B and columns that do not fill a vector go through scratch that
+/// fits the first caches.
+template <class T, int N>
+void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
+             index_t a_col, const T* b, index_t b_row, Transpose tb, T* c, index_t c_row, const T* bias,
+             bool accumulate) {
+  constexpr int widest = native_registers >= 32 ? 4 : 2;
+  const ArenaScope scope(arena);
+  T* packed = tb == Transpose::yes ? arena.array<T>(depth * widest * N) : nullptr;
+  index_t j = 0;
+  const auto run = [&]<int V>() {
+    for (; j + V * N <= cols; j += V * N) {
+      if (packed) transpose_into<T, N>({b + j * b_row, {V * N, depth}, b_row}, packed, V * N);
+      product_panel<V, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j, packed ? V * N : b_row,
+                             c + j, c_row, bias ? bias + j : nullptr, accumulate);
+    }
+  };
+  if constexpr (widest == 4) {
+    run.template operator()<4>();
+    run.template operator()<3>();
+  }
+  run.template operator()<2>();
+  run.template operator()<1>();
+  if (j == cols) return;
+  const index_t rest = cols - j;
+  T* padded_b = arena.zeros<T>(depth * N);
+  T* padded_c = arena.array<T>(rows * N);
+  if (packed)
+    transpose_into<T, N>({b + j * b_row, {rest, depth}, b_row}, padded_b, N);
+  else
+    for (index_t k = 0; k < depth; ++k) Vec<T, N>::load(b + k * b_row + j, rest).store(padded_b + k * N);
+  product_panel<1, T, N>(rows, depth, a, a_row, a_col, padded_b, N, padded_c, N, nullptr, false);
+  for (index_t i = 0; i < rows; ++i) {
+    T* at = c + i * c_row + j;
+    auto out = Vec<T, N>::load(padded_c + i * N);
+    if (bias) out += Vec<T, N>::load(bias + j, rest);
+    if (accumulate) out += Vec<T, N>::load(at, rest);
+    out.store(at, rest);
+  }
+}
+
 inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t c_rows, index_t c_cols) {
   const index_t m = ta == Transpose::no ? a.rows() : a.cols(), ka = ta == Transpose::no ? a.cols() : a.rows();
   const index_t n = tb == Transpose::no ? b.cols() : b.rows(), kb = tb == Transpose::no ? b.rows() : b.cols();
@@ -142,23 +150,16 @@ void gemm(const Cpu<T>& be, std::type_identity_t<View<const T>> a, Transpose ta,
           std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
           std::type_identity_t<View<const T>> bias = {}) {
   detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
-  const ArenaScope scope(be.arena());
   const index_t rows = c.rows(), cols = c.cols();
   const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
   const index_t a_row = ta == Transpose::no ? a.row_stride : 1,
-                a_col = ta == Transpose::no ? 1 : a.row_stride;
-  const T* b_data = b.data;
-  index_t b_row = b.row_stride;
-  if (tb == Transpose::yes) {
-    T* packed = be.arena().template array<T>(depth * cols);
-    detail::transpose_into<T, N>(b, packed, cols);
-    b_data = packed, b_row = cols;
-  }
+                a_col = ta == Transpose::no ? 1 : a.row_stride,
+                b_col = tb == Transpose::no ? b.row_stride : 1;
   // A slice of the depth keeps its rows of B in the first cache; slices add up in a fixed order.
   constexpr index_t slice = 256;
   for (index_t k = 0; k < std::max<index_t>(depth, 1); k += slice)
     detail::product<T, N>(be.arena(), rows, cols, std::min(slice, depth - k), a.data + k * a_col, a_row,
-                          a_col, b_data + k * b_row, b_row, c.data, c.row_stride,
+                          a_col, b.data + k * b_col, b.row_stride, tb, c.data, c.row_stride,
                           k == 0 ? bias.data : nullptr, write == Write::accumulate || k > 0);
 }
 

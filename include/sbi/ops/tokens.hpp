@@ -123,30 +123,34 @@ template <class T> struct MaskedMean {
   template <Backend B> void fwd(B& be, View<const T> x, View<T> y) const {
     const auto row = row_of(be, x.cols());
     for (index_t s = 0; s < y.rows(); ++s) {
+      const T w = weight(s);
       row.each([&](auto i) { store(y.row(s), i, decltype(load(y.row(s), i))(0)); });
       for (index_t t = s * tokens; t < (s + 1) * tokens; ++t)
         if (present.data[t] != T{0})
           row.each([&](auto i) {
             const auto v = load(x.row(t), i);
-            add(y.row(s), i, v * decltype(v)(weight(s)));
+            add(y.row(s), i, v * decltype(v)(w));
           });
     }
   }
   template <Backend B> void vjp(B& be, View<const T>, View<const T>, View<const T> dy, View<T> dx) const {
     const auto row = row_of(be, dy.cols());
-    for (index_t t = 0; t < dx.rows(); ++t)
-      if (present.data[t] != T{0})
-        row.each([&](auto i) {
-          const auto d = load(dy.row(t / tokens), i);
-          add(dx.row(t), i, d * decltype(d)(weight(t / tokens)));
-        });
+    for (index_t s = 0; s < dy.rows(); ++s) {
+      const T w = weight(s);
+      for (index_t t = s * tokens; t < (s + 1) * tokens; ++t)
+        if (present.data[t] != T{0})
+          row.each([&](auto i) {
+            const auto d = load(dy.row(s), i);
+            add(dx.row(t), i, d * decltype(d)(w));
+          });
+    }
   }
 
 private:
   [[nodiscard]] T weight(index_t s) const {
     T count = 0;
     for (index_t t = 0; t < tokens; ++t) count += present.data[s * tokens + t];
-    return T{1} / count;
+    return T{1} / count; // infinite where nothing is present, and then not used
   }
 };
 
