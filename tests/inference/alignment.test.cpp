@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include <sbi/core/rng.hpp>
+#include <sbi/inference/alignment.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+namespace {
+
+using sbi::index_t;
+using sbi::Tensor;
+
+/// A batch of 24 simulated, 24 real and twice 8 paired rows, two surveys and a pool, width 3.
+struct Batch {
+  static constexpr index_t rows = 64, tokens = 3, width = 3;
+  sbi::detail::BatchRanges ranges{{0, 24}, {24, 24}, {48, 8}, {56, 8}};
+  Tensor<double> z{{rows * tokens, width}}, gradient{{rows * tokens, width}}, present{{tokens, rows}};
+
+  Batch() {
+    sbi::Rng rng(5);
+    for (double& v : z) v = rng.normal();
+    for (double& v : present) v = 1;
+  }
+  sbi::AlignmentLosses losses(const sbi::Alignment& alignment) {
+    const sbi::Cpu<double> cpu(1);
+    sbi::AlignmentLosses out;
+    std::fill(gradient.begin(), gradient.end(), 0.0);
+    sbi::detail::coupled_losses(cpu, alignment, 1.0, ranges, z, present, gradient, out);
+    return out;
+  }
+};
+
+} // namespace
+
+TEST_CASE("inference/alignment: without weights nothing is computed") {
+  Batch batch;
+  const auto losses = batch.losses(sbi::Alignment::none());
+  CHECK(losses.contrastive == 0);
+  CHECK(losses.transport == 0);
+  CHECK(losses.pairs == 0);
+  for (double g : batch.gradient) CHECK(g == 0);
+}
+
+TEST_CASE("inference/alignment: equal clouds are at no distance, and the gradient leads from different ones "
+          "downhill") {
+  sbi::Alignment alignment = sbi::Alignment::none();
+  alignment.transport = 1;
+  Batch batch;
+  const double apart = batch.losses(alignment).transport;
+  CHECK(apart > 0.05);
+  for (index_t i = 0; i < batch.z.size(); ++i)
+    batch.z.data()[i] -= 0.5 * batch.gradient.data()[i] * Batch::width * 24;
+  CHECK(batch.losses(alignment).transport < apart);
+  for (index_t r = 0; r < 24 * Batch::tokens; ++r)
+    for (index_t c = 0; c < Batch::width; ++c) batch.z(24 * Batch::tokens + r, c) = batch.z(r, c);
+  CHECK(std::abs(batch.losses(alignment).transport) < 1e-3); // the tolerance of the plan is 2e-3 of the mass
+}
+
+TEST_CASE("inference/alignment: every token of a pair is drawn together, absent ones are not touched") {
+  sbi::Alignment alignment = sbi::Alignment::none();
+  alignment.pairs = 1;
+  Batch batch;
+  batch.present(0, 50) = 0; // the third pair lacks the first survey
+  const double apart = batch.losses(alignment).pairs;
+  for (index_t c = 0; c < Batch::width; ++c) {
+    CHECK(batch.gradient(50 * Batch::tokens, c) == 0);
+    CHECK(batch.gradient(58 * Batch::tokens, c) == 0);
+    CHECK(batch.gradient(50 * Batch::tokens + 1, c) != 0);
+    CHECK(batch.gradient(0, c) == 0);
+  }
+  for (index_t r = 0; r < 8 * Batch::tokens; ++r)
+    for (index_t c = 0; c < Batch::width; ++c)
+      batch.z(56 * Batch::tokens + r, c) = batch.z(48 * Batch::tokens + r, c);
+  CHECK(batch.losses(alignment).pairs < 0.5 * apart);
+}
