@@ -60,14 +60,17 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
                             k_t + h * head * keys_padded, keys_padded, Transpose::no, logits, keys_padded,
                             nullptr, false);
       const VectorRow<T, N> row{keys};
-      for (index_t t = 0; t < at.tokens; ++t) {
-        const T *l = logits + t * keys_padded, *m = at.mask ? at.mask_row(b, t) : nullptr;
-        const auto logit = [&](auto i) { return load(l, i) * decltype(load(l, i))(scale); };
-        if (m)
-          softmax_row_of(
-              row, [&](auto i) { return logit(i) + load(m, i); }, w.row(t));
-        else
-          softmax_row_of(row, logit, w.row(t));
+      const auto logit = [&](index_t t, auto i) {
+        const auto l = load(logits + t * keys_padded, i);
+        return l * decltype(l)(scale);
+      };
+      if (at.mask) {
+        const T* m = at.mask_row(b, 0);
+        softmax_rows(
+            row, at.tokens, [&](index_t t, auto i) { return logit(t, i) + load(m + t * keys, i); }, w.data,
+            w.row_stride);
+      } else {
+        softmax_rows(row, at.tokens, logit, w.data, w.row_stride);
       }
       if (context)
         detail::product<T, N>(arena, at.tokens, head, own, w.data, w.row_stride, 1,
@@ -106,15 +109,9 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
                             v_t + h * head * keys_padded, keys_padded, Transpose::no, d, keys_padded, nullptr,
                             false);
       const VectorRow<T, N> row{keys};
-      for (index_t t = 0; t < at.tokens; ++t) { // dlogits = p (dp - <dp, p>), times the logit scale
-        T* dt = d + t * keys_padded;
-        const T* wt = w.row(t);
-        const T inner = row.sum([&](auto i) { return load(wt, i) * load(dt, i); });
-        row.each([&](auto i) {
-          using V = decltype(load(wt, i));
-          store(dt, i, load(wt, i) * (load(dt, i) - V(inner)) * V(scale));
-        });
-      }
+      softmax_rows_vjp(row, at.tokens, w.data, w.row_stride, d, keys_padded, [&](index_t t, auto i, auto g) {
+        store(d + t * keys_padded, i, g * decltype(g)(scale));
+      });
       if (context)
         detail::product<T, N>(arena, at.tokens, head, own, d, keys_padded, 1, context.data + h * head,
                               context.row_stride, Transpose::no, dq.data, dq.row_stride, nullptr, true);
@@ -149,7 +146,8 @@ void attention_forward(const Reference<T>&, const AttentionExtent<T>& at, View<c
           w[k] = static_cast<T>(dot / std::sqrt(static_cast<double>(head)) +
                                 (at.mask ? static_cast<double>(at.mask_row(b, t)[k]) : 0.0));
         }
-        softmax_row(ScalarRow{keys}, w, w);
+        softmax_rows(
+            ScalarRow{keys}, 1, [w](index_t, auto i) { return load(w, i); }, w, keys);
         for (index_t j = 0; j < head; ++j) {
           double sum = 0;
           for (index_t k = 0; k < keys; ++k)

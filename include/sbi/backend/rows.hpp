@@ -84,6 +84,10 @@ struct ScalarRow {
   }
 };
 
+/// Rows that take a pass together where one pass waits for sums of the one before: the steps within a row
+/// wait for each other, those of different rows do not.
+inline constexpr index_t rows_a_pass = 16;
+
 /// The row policy of a backend.
 template <class T> VectorRow<T> row_of(const Cpu<T>&, index_t n) { return {n}; }
 template <class T> ScalarRow row_of(const Reference<T>&, index_t n) { return {n}; }

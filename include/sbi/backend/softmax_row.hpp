@@ -2,42 +2,62 @@
 #pragma once
 #include <sbi/backend/rows.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace sbi {
 
-/// One row: y = exp(x - max x) / sum, x given by `logit(i)`. A row that is minus infinity everywhere (no
-/// allowed entry) gives 0, not NaN.
-template <class Row, class F, class T> void softmax_row_of(Row row, F&& logit, T* y) {
+/// Each row: y = exp(x - max x) / sum, x given by `logit(r, i)`; rows of y are `y_row` apart. A row that is
+/// minus infinity everywhere (no allowed entry) gives 0, not NaN.
+template <class Row, class F, class T>
+void softmax_rows(Row row, index_t rows, F&& logit, T* y, index_t y_row) {
   using std::exp;
   using S = typename Row::scalar;
-  const S top = row.max([&](auto i) {
-    const auto x = logit(i);
-    store(y, i, x);
-    return x;
-  });
-  if (top == -std::numeric_limits<S>::infinity()) {
-    row.each([&](auto i) { store(y, i, decltype(load(y, i))(0)); });
-    return;
+  for (index_t first = 0; first < rows; first += rows_a_pass) {
+    const index_t count = std::min(rows_a_pass, rows - first);
+    S number[rows_a_pass]; // the maximum, then the sum of each row
+    for (index_t r = 0; r < count; ++r)
+      number[r] = row.max([&](auto i) {
+        const auto x = logit(first + r, i);
+        store(y + (first + r) * y_row, i, x);
+        return x;
+      });
+    for (index_t r = 0; r < count; ++r) {
+      T* at = y + (first + r) * y_row;
+      const S top = number[r] == -std::numeric_limits<S>::infinity() ? S{0} : number[r];
+      number[r] = row.sum([&](auto i) {
+        const auto x = load(at, i), e = exp(x - decltype(x)(top));
+        store(at, i, e);
+        return e;
+      });
+    }
+    for (index_t r = 0; r < count; ++r) {
+      T* at = y + (first + r) * y_row;
+      const S factor = number[r] > 0 ? S{1} / number[r] : S{0};
+      row.each([&](auto i) { store(at, i, load(at, i) * decltype(load(at, i))(factor)); });
+    }
   }
-  const S sum = row.sum([&](auto i) {
-    const auto x = load(y, i);
-    const auto e = exp(x - decltype(x)(top));
-    store(y, i, e);
-    return e;
-  });
-  row.each([&](auto i) { store(y, i, load(y, i) * decltype(load(y, i))(S{1} / sum)); });
 }
-template <class Row, class T> void softmax_row(Row row, const T* x, T* y) {
-  softmax_row_of(
-      row, [x](auto i) { return load(x, i); }, y);
-}
-/// dx += y (dy - <dy, y>)
-template <class Row, class T> void softmax_row_vjp(Row row, const T* y, const T* dy, T* dx) {
+/// Each row: `write(r, i, p (dp - <dp, p>))`, the vector-Jacobian product.
+template <class Row, class T, class F>
+void softmax_rows_vjp(Row row, index_t rows, const T* p, index_t p_row, const T* dp, index_t dp_row,
+                      F&& write) {
   using S = typename Row::scalar;
-  const S inner = row.sum([&](auto i) { return load(y, i) * load(dy, i); });
-  row.each([&](auto i) { add(dx, i, load(y, i) * (load(dy, i) - decltype(load(y, i))(inner))); });
+  for (index_t first = 0; first < rows; first += rows_a_pass) {
+    const index_t count = std::min(rows_a_pass, rows - first);
+    S inner[rows_a_pass];
+    for (index_t r = 0; r < count; ++r) {
+      const T *pr = p + (first + r) * p_row, *dr = dp + (first + r) * dp_row;
+      inner[r] = row.sum([&](auto i) { return load(pr, i) * load(dr, i); });
+    }
+    for (index_t r = 0; r < count; ++r) {
+      const T *pr = p + (first + r) * p_row, *dr = dp + (first + r) * dp_row;
+      row.each([&](auto i) {
+        write(first + r, i, load(pr, i) * (load(dr, i) - decltype(load(dr, i))(inner[r])));
+      });
+    }
+  }
 }
 
 } // namespace sbi

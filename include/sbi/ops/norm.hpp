@@ -3,6 +3,7 @@
 #include <sbi/autodiff/tape.hpp>
 #include <sbi/backend/rows.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace sbi::ops {
@@ -24,19 +25,26 @@ struct LayerNorm {
     const auto row = row_of(be, x.cols());
     using S = typename decltype(row)::scalar;
     const S n = static_cast<S>(x.cols());
-    for (index_t r = 0; r < x.rows(); ++r) {
-      const T* xr = x.row(r);
-      const S mean = row.sum([&](auto i) { return load(xr, i); }) / n;
-      const S square = row.sum([&](auto i) {
-        const auto d = load(xr, i) - decltype(load(xr, i))(mean);
-        return d * d;
-      });
-      const S rstd = S{1} / std::sqrt(square / n + static_cast<S>(epsilon));
-      row.each([&](auto i) {
-        using V = decltype(load(xr, i));
-        store(y.row(r), i, (load(xr, i) - V(mean)) * V(rstd) * load(g.data, i) + load(b.data, i));
-      });
-      stats(r, 0) = static_cast<T>(mean), stats(r, 1) = static_cast<T>(rstd);
+    for (index_t first = 0; first < x.rows(); first += rows_a_pass) {
+      const index_t last = std::min(first + rows_a_pass, x.rows());
+      S mean[rows_a_pass], rstd[rows_a_pass];
+      for (index_t r = first; r < last; ++r)
+        mean[r - first] = row.sum([&](auto i) { return load(x.row(r), i); }) / n;
+      for (index_t r = first; r < last; ++r) {
+        const S square = row.sum([&](auto i) {
+          const auto d = load(x.row(r), i) - decltype(load(x.row(r), i))(mean[r - first]);
+          return d * d;
+        });
+        rstd[r - first] = S{1} / std::sqrt(square / n + static_cast<S>(epsilon));
+      }
+      for (index_t r = first; r < last; ++r) {
+        const S m = mean[r - first], s = rstd[r - first];
+        row.each([&](auto i) {
+          using V = decltype(load(x.row(r), i));
+          store(y.row(r), i, (load(x.row(r), i) - V(m)) * V(s) * load(g.data, i) + load(b.data, i));
+        });
+        stats(r, 0) = static_cast<T>(m), stats(r, 1) = static_cast<T>(s);
+      }
     }
   }
   /// With xhat = (x - mean) rstd and h = dy g: dx += rstd (h - <h> - xhat <h xhat>), dg += dy xhat, db += dy.
@@ -46,22 +54,30 @@ struct LayerNorm {
     const auto row = row_of(be, x.cols());
     using S = typename decltype(row)::scalar;
     const S n = static_cast<S>(x.cols());
-    for (index_t r = 0; r < x.rows(); ++r) {
-      const T *xr = x.row(r), *er = dy.row(r);
-      const S mean = static_cast<S>(stats(r, 0)), rstd = static_cast<S>(stats(r, 1));
-      const auto xhat = [&](auto i) {
-        using V = decltype(load(xr, i));
-        return (load(xr, i) - V(mean)) * V(rstd);
-      };
-      if (dg) row.each([&](auto i) { add(dg.data, i, load(er, i) * xhat(i)); });
-      if (db) row.each([&](auto i) { add(db.data, i, load(er, i)); });
+    const auto xhat = [&](index_t r, auto i) {
+      using V = decltype(load(x.data, i));
+      return (load(x.row(r), i) - V(static_cast<S>(stats(r, 0)))) * V(static_cast<S>(stats(r, 1)));
+    };
+    const auto h = [&](index_t r, auto i) { return load(dy.row(r), i) * load(g.data, i); };
+    for (index_t first = 0; first < x.rows(); first += rows_a_pass) {
+      const index_t last = std::min(first + rows_a_pass, x.rows());
+      for (index_t r = first; r < last; ++r) {
+        if (dg) row.each([&](auto i) { add(dg.data, i, load(dy.row(r), i) * xhat(r, i)); });
+        if (db) row.each([&](auto i) { add(db.data, i, load(dy.row(r), i)); });
+      }
       if (!dx) continue;
-      const S h = row.sum([&](auto i) { return load(er, i) * load(g.data, i); }) / n;
-      const S hx = row.sum([&](auto i) { return load(er, i) * load(g.data, i) * xhat(i); }) / n;
-      row.each([&](auto i) {
-        using V = decltype(load(xr, i));
-        add(dx.row(r), i, V(rstd) * (load(er, i) * load(g.data, i) - V(h) - xhat(i) * V(hx)));
-      });
+      S mean_h[rows_a_pass], mean_hx[rows_a_pass];
+      for (index_t r = first; r < last; ++r) {
+        mean_h[r - first] = row.sum([&](auto i) { return h(r, i); }) / n;
+        mean_hx[r - first] = row.sum([&](auto i) { return h(r, i) * xhat(r, i); }) / n;
+      }
+      for (index_t r = first; r < last; ++r)
+        row.each([&](auto i) {
+          using V = decltype(load(x.data, i));
+          add(dx.row(r), i,
+              V(static_cast<S>(stats(r, 1))) *
+                  (h(r, i) - V(mean_h[r - first]) - xhat(r, i) * V(mean_hx[r - first])));
+        });
     }
   }
 };

@@ -9,12 +9,14 @@ namespace sbi::ops {
 struct Softmax {
   Shape shape(Shape x) const { return x; }
   template <Backend B, class T> void fwd(B& be, View<const T> x, View<T> y) const {
-    for (index_t r = 0; r < x.rows(); ++r) softmax_row(row_of(be, x.cols()), x.row(r), y.row(r));
+    softmax_rows(
+        row_of(be, x.cols()), x.rows(), [&](index_t r, auto i) { return load(x.row(r), i); }, y.data,
+        y.row_stride);
   }
   template <Backend B, class T>
   void vjp(B& be, View<const T>, View<const T> y, View<const T> dy, View<T> dx) const {
-    for (index_t r = 0; r < y.rows(); ++r)
-      softmax_row_vjp(row_of(be, y.cols()), y.row(r), dy.row(r), dx.row(r));
+    softmax_rows_vjp(row_of(be, y.cols()), y.rows(), y.data, y.row_stride, dy.data, dy.row_stride,
+                     [&](index_t r, auto i, auto d) { add(dx.row(r), i, d); });
   }
 };
 
