@@ -10,15 +10,15 @@ namespace sbi {
 
 /// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS).
 struct Alignment {
-  double contrastive =
-      0.05; ///< L_C: InfoNCE between each survey's embedding and the pool, within each domain
-  double transport =
-      0.5; ///< L_OT: Sinkhorn divergence between pooled embeddings of the domains, per dimension
-  double pairs =
-      0.5; ///< L_RS: pair loss between the embeddings of a known star in both worlds, negatives included,
-  /// for each survey and the pool
-  double attraction =
-      5; ///< of L_RS: weight of the partners' squared distance beside the contrast with negatives
+  /// w_C, L_C: InfoNCE between each survey's embedding and the pool, within each domain.
+  double contrastive = 0.01;
+  /// w_OT, L_OT: Sinkhorn divergence between the pooled embeddings of the domains, per dimension.
+  double transport = 0.1;
+  /// w_RS, L_RS: pair loss between the embeddings of a known star in both worlds, for each survey and the
+  /// pool.
+  double pairs = 0.1;
+  /// Of L_RS: weight of the partners' squared distance beside the contrast with negatives.
+  double attraction = 1;
   double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
   /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
   /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
