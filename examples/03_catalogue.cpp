@@ -45,7 +45,7 @@ struct Settings {
   std::string data, catalogue, columns = SBI_SOURCE_DIR "/examples/m67.json", model;
   bool train = false;
   std::vector<std::string> labels;
-  index_t pairs = 50, draws = 1, simulations = 80'000, steps = 4'000, adapt_steps = 600, samples = 250;
+  index_t pairs = 50, draws = 1, simulations = 80'000, steps = 4'000, adapt_steps = 800, samples = 250;
   double av_max = 0.3;
 
   Settings() {
@@ -157,9 +157,11 @@ struct Row {
   std::string method;
   std::vector<sbi::diagnostics::ParameterScore> labels;
   double incomplete_rmse = sbi::missing; ///< of the first label, stars with a gap
-  MarginalSummary distance;              ///< of the members' medians without their parallax [pc]
-  std::vector<double> distances;         ///< those medians
-  Tensor<double> median, low, high;      ///< [test stars, labels]: 50, 16 and 84 %
+  /// Quantiles (MarginalSummary::levels) of the members' medians [pc], their parallax hidden, and those
+  /// medians.
+  std::array<double, 5> distance{sbi::missing, sbi::missing, sbi::missing, sbi::missing, sbi::missing};
+  std::vector<double> distances;
+  Tensor<double> median, low, high; ///< [test stars, labels]: 50, 16 and 84 %
 };
 
 class Experiment {
@@ -328,7 +330,7 @@ private:
   /// and weighs little.
   static sbi::Alignment alignment() {
     sbi::Alignment a;
-    a.contrastive = 0.005, a.transport = 0.005, a.pairs = 0.02, a.pair_score = 1;
+    a.contrastive = 0.005, a.transport = 0.005, a.pairs = 0.05, a.pair_score = 1, a.attraction = 1;
     a.rho = 0.02, a.pair_batch = 100, a.ramp = {0, 200};
     a.survey_dropout = 0; // pairs have gaps already, those that the simulations have
     return a;
@@ -336,7 +338,7 @@ private:
   sbi::FitOptions adaptation(index_t draw) const {
     sbi::FitOptions o;
     o.steps = settings_.adapt_steps, o.seed = common_.seed + static_cast<std::uint64_t>(draw);
-    o.batch = 256, o.learning_rate = 1e-4, o.warmup = 50, o.average = 0.99;
+    o.batch = 256, o.learning_rate = 2e-4, o.warmup = 50, o.average = 0.99;
     o.validation = 0; // held-out simulations would favour the least adapted parameters
     return o;
   }
@@ -370,7 +372,7 @@ private:
       const auto scores = sbi::diagnostics::score_posteriors(cpu_, samples, truth, prior);
       row.labels = scores.parameters;
       row.median = row.low = row.high = Tensor<double>(truth.shape());
-      double squares = 0, count = 0;
+      std::vector<double> gap_estimate, gap_truth;
       for (index_t i = 0; i < truth.rows(); ++i) {
         const auto summaries =
             sbi::diagnostics::summarize(samples.view().row_block(i * settings_.samples, settings_.samples));
@@ -378,12 +380,11 @@ private:
           const auto& q = summaries[static_cast<std::size_t>(j)].quantiles;
           row.low(i, j) = q[1], row.median(i, j) = q[2], row.high(i, j) = q[3];
         }
-        const double error = scores.means(i, 0) - truth(i, 0);
-        if (incomplete(test_[static_cast<std::size_t>(i)]) && !is_missing(error))
-          squares += error * error, ++count;
+        if (!incomplete(test_[static_cast<std::size_t>(i)])) continue;
+        gap_estimate.push_back(scores.means(i, 0)), gap_truth.push_back(truth(i, 0));
       }
-      if (count > 0) row.incomplete_rmse = std::sqrt(squares / count);
-      incomplete_stars_ = static_cast<index_t>(count);
+      const auto gaps = sbi::diagnostics::point_errors(gap_estimate, gap_truth);
+      row.incomplete_rmse = gaps.rmse, incomplete_stars_ = gaps.count;
       truth_ = truth;
     }
     if (sky_.parallax >= 0 && !sky_.members.empty()) {
@@ -395,7 +396,7 @@ private:
         row.distances.push_back(
             power(sbi::diagnostics::summarize(sbi::diagnostics::marginal(theta.view().row_block(i * n, n), 4))
                       .median()));
-      row.distance = sbi::diagnostics::summarize(row.distances);
+      row.distance = sbi::diagnostics::summarize(row.distances).quantiles;
     }
     rows_.push_back(std::move(row));
   }
@@ -419,21 +420,22 @@ private:
     const index_t bp = band(".BP"), rp = band(".RP");
     const auto label = std::find(c.labels.begin(), c.labels.end(), "log_teff") - c.labels.begin();
     if (bp < 0 || rp < 0 || label == static_cast<index_t>(c.labels.size())) return;
-    const auto usable = [&](const std::vector<index_t>& stars) {
-      std::vector<std::array<double, 2>> out; // colour and T_eff
-      for (const index_t i : stars)
-        if (!is_missing(c.x(i, bp)) && !is_missing(c.x(i, rp)) && !is_missing(c.label(i, label)))
-          out.push_back({c.x(i, bp) - c.x(i, rp), power(c.label(i, label))});
-      return out;
+    const auto usable = [&](std::vector<index_t> stars) {
+      std::erase_if(stars, [&](index_t i) {
+        return is_missing(c.x(i, bp)) || is_missing(c.x(i, rp)) || is_missing(c.label(i, label));
+      });
+      return stars;
     };
-    const auto fit = usable(paired), test = usable(test_);
+    const auto colour = [&](index_t i) { return c.x(i, bp) - c.x(i, rp); };
+    const auto teff = [&](index_t i) { return power(c.label(i, label)); };
+    const std::vector<index_t> fit = usable(paired), test = usable(test_);
     if (fit.size() < 6 || test.empty()) return;
     Eigen::MatrixX3d a(static_cast<Eigen::Index>(fit.size()), 3);
     Eigen::VectorXd y(a.rows());
     for (Eigen::Index r = 0; r < a.rows(); ++r) {
-      const auto [q, t] = fit[static_cast<std::size_t>(r)];
-      a.row(r) << 1, q, q * q;
-      y(r) = t;
+      const index_t star = fit[static_cast<std::size_t>(r)];
+      a.row(r) << 1, colour(star), colour(star) * colour(star);
+      y(r) = teff(star);
     }
     const Eigen::Vector3d k = a.colPivHouseholderQr().solve(y);
     const double sd = std::sqrt((y - a * k).squaredNorm() / static_cast<double>(fit.size() - 3));
@@ -441,14 +443,17 @@ private:
     row.draw = draw, row.method = "quadratic in BP - RP";
     row.labels.resize(c.labels.size());
     auto& score = row.labels[static_cast<std::size_t>(label)];
-    std::vector<double> estimate, truth;
-    for (const auto& [q, t] : test) {
+    std::vector<double> estimate, truth, gap_estimate, gap_truth;
+    for (const index_t star : test) {
+      const double q = colour(star), t = teff(star);
       estimate.push_back(k[0] + k[1] * q + k[2] * q * q), truth.push_back(t);
       const double z = (estimate.back() - t) / sd, n = static_cast<double>(test.size());
       score.nll += (0.5 * z * z + std::log(sd * std::sqrt(2 * std::numbers::pi))) / n;
       score.coverage_68 += std::abs(sbi::normal_cdf(z) - 0.5) <= 0.34 ? 1 / n : 0;
+      if (incomplete(star)) gap_estimate.push_back(estimate.back()), gap_truth.push_back(t);
     }
     score.mean = sbi::diagnostics::point_errors(estimate, truth);
+    row.incomplete_rmse = sbi::diagnostics::point_errors(gap_estimate, gap_truth).rmse;
     rows_.push_back(std::move(row));
   }
 
@@ -541,10 +546,13 @@ private:
                     rmse, figure([j](const Row& r) { return r.labels[j].nll; }),
                     100 * figure([j](const Row& r) { return r.labels[j].coverage_68; }));
       }
-      std::printf("  %8.1f  ", figure([](const Row& r) { return r.incomplete_rmse; }));
-      std::printf("  %6.0f (%.0f to %.0f)\n", figure([](const Row& r) { return r.distance.median(); }),
-                  figure([](const Row& r) { return r.distance.quantiles[1]; }),
-                  figure([](const Row& r) { return r.distance.quantiles[3]; }));
+      std::printf("  %8.1f", figure([](const Row& r) { return r.incomplete_rmse; }));
+      const double distance = figure([](const Row& r) { return r.distance[2]; });
+      if (is_missing(distance))
+        std::printf("    -\n");
+      else
+        std::printf("    %.0f (%.0f to %.0f)\n", distance, figure([](const Row& r) { return r.distance[1]; }),
+                    figure([](const Row& r) { return r.distance[3]; }));
     };
     for (const Row& r : rows_)
       line(std::to_string(r.draw + 1), r.method, [&](auto&& value) { return value(r); });
@@ -571,9 +579,9 @@ private:
         out.set(in_kelvin(static_cast<index_t>(j)) ? "teff" : c.labels[j], one);
       }
       out.set("rmse_with_gap", figure([](const Row& r) { return r.incomplete_rmse; }));
-      out.set("distance_median", figure([](const Row& r) { return r.distance.median(); }));
-      out.set("distance_16", figure([](const Row& r) { return r.distance.quantiles[1]; }));
-      out.set("distance_84", figure([](const Row& r) { return r.distance.quantiles[3]; }));
+      out.set("distance_median", figure([](const Row& r) { return r.distance[2]; }));
+      out.set("distance_16", figure([](const Row& r) { return r.distance[1]; }));
+      out.set("distance_84", figure([](const Row& r) { return r.distance[3]; }));
       return out;
     };
     for (const Row& r : rows_)

@@ -15,10 +15,9 @@ struct Labels {
   Tensor<double> theta, sigma;
 };
 
-/// Real stars of known theta, each beside a star of the simulator: see DomainData.
+/// Real stars of known theta, each beside a star of the simulator: see DomainData. Both have the theta drawn.
 struct LabelPairs {
-  Dataset pairs;
-  Dataset partners; ///< theta as drawn, x and sigma of the simulated stars
+  Dataset pairs, partners;
 };
 
 /// Pairs of real stars x, sigma [stars, observables] with simulated ones whose theta is drawn from p(theta |
@@ -26,7 +25,11 @@ struct LabelPairs {
 /// `independent` names parameters that the prior draws on their own (a distance): they need no matching but
 /// are replaced by a draw around the label, within the range of the pool. `measure(rng, theta, sigma, x)`
 /// simulates with the gaps and errors of the real star. Each star is paired `copies` times, copy after copy:
-/// row c * stars + i. theta of `pairs` holds labels, and of independent parameters the draw (NaN: unknown).
+/// row c * stars + i.
+///
+/// The real star gets the whole theta of its partner, that is, what no label tells is imputed (multiple
+/// imputation, Rubin 1987), and labels enter with their errors. A network trained on rows of which some
+/// parameters are cut, but asked for all of them at once, keeps a bias between the two.
 ///
 /// Labels that no star of the pool comes near (models need not reach every real star) take the nearest: no
 /// weight is lost to rounding, since weights are relative to the largest.
@@ -87,7 +90,6 @@ template <Backend B, class Measure>
       const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), draw.uniform() * sum);
       const index_t chosen = std::min(at - cumulative.begin(), cumulative.end() - cumulative.begin() - 1);
       std::copy_n(pool.row(chosen), p, out.partners.theta.row(row));
-      std::copy_n(labels.theta.row(i), p, out.pairs.theta.row(row));
       for (index_t j = 0; j < p; ++j) {
         if (!alone[static_cast<std::size_t>(j)] || is_missing(labels.theta(i, j))) continue;
         const Bounds& r = range[static_cast<std::size_t>(j)];
@@ -98,8 +100,9 @@ template <Backend B, class Measure>
           value = v;
           break;
         }
-        out.partners.theta(row, j) = out.pairs.theta(row, j) = value;
+        out.partners.theta(row, j) = value;
       }
+      std::copy_n(out.partners.theta.row(row), p, out.pairs.theta.row(row));
       const auto k = static_cast<std::size_t>(x.cols());
       std::copy_n(x.row(i), k, out.pairs.x.row(row));
       std::copy_n(sigma.row(i), k, out.pairs.sigma.row(row));
