@@ -14,8 +14,9 @@ using sbi::index_t;
 constexpr float inf = std::numeric_limits<float>::infinity();
 
 template <class Row> void softmax(Row row, const float* x, float* y) {
+  sbi::Arena arena;
   sbi::softmax_rows(
-      row, 1, [x](index_t, auto i) { return sbi::load(x, i); }, y, row.n);
+      arena, row, 1, [x](index_t, auto i) { return sbi::load(x, i); }, y, row.n);
 }
 template <class Row> void agrees(Row row, index_t n) {
   sbi::Rng rng(static_cast<std::uint64_t>(n));
@@ -72,8 +73,10 @@ TEST_CASE("backend/softmax_row: many rows are each what they are alone") {
   std::vector<float> x(rows * n), all(rows * stride, 7.0f), one(n);
   for (auto& v : x) v = rng.bernoulli(0.2) ? -inf : static_cast<float>(rng.normal());
   const sbi::VectorRow<float, 8> row{n};
+  sbi::Arena arena;
   sbi::softmax_rows(
-      row, rows, [&](index_t r, auto i) { return sbi::load(x.data() + r * n, i); }, all.data(), stride);
+      arena, row, rows, [&](index_t r, auto i) { return sbi::load(x.data() + r * n, i); }, all.data(),
+      stride);
   for (index_t r = 0; r < rows; ++r) {
     softmax(row, x.data() + r * n, one.data());
     CHECK(std::equal(one.begin(), one.end(), all.data() + r * stride));

@@ -6,6 +6,7 @@
 #include <sbi/backend/rows.hpp>
 #include <sbi/backend/softmax_row.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace sbi {
@@ -35,6 +36,48 @@ template <class T> struct AttentionExtent {
   }
 };
 
+namespace detail {
+
+/// Keys or values of all heads of one sample, its group's context before its own: transposed [width,
+/// keys_padded], so that whole vectors of them meet a query, or as rows. The context is put there once a
+/// group.
+template <class T, int N> class AttendedKeys {
+public:
+  AttendedKeys(Arena& arena, const AttentionExtent<T>& at, index_t width)
+      : at_(at), width_(width), padded_((at.keys() + N - 1) / N * N),
+        transposed_(arena.zeros<T>(width * padded_)),
+        rows_(at.context_tokens > 0 ? arena.array<T>(at.keys() * width) : nullptr) {}
+
+  [[nodiscard]] index_t padded() const { return padded_; }
+  /// [width, padded()]; `first` is the column of the keys (0) or values (width) in the context.
+  const T* transposed(index_t sample, View<const T> own, index_t first) {
+    if (starts_group(sample))
+      transpose_into<T, N>(at_.group(sample).columns(first, width_), transposed_, padded_);
+    transpose_into<T, N>(own, transposed_ + at_.context_tokens, padded_);
+    return transposed_;
+  }
+  /// [keys, width]
+  View<const T> rows(index_t sample, View<const T> own, index_t first) {
+    if (at_.context_tokens == 0) return own;
+    if (starts_group(sample)) copy(at_.group(sample).columns(first, width_), rows_);
+    copy(own, rows_ + at_.context_tokens * width_);
+    return {rows_, {at_.keys(), width_}};
+  }
+
+private:
+  [[nodiscard]] bool starts_group(index_t sample) const {
+    return at_.context_tokens > 0 && sample % at_.samples_per_context == 0;
+  }
+  static void copy(View<const T> from, T* to) {
+    for (index_t r = 0; r < from.rows(); ++r) std::copy_n(from.row(r), from.cols(), to + r * from.cols());
+  }
+  const AttentionExtent<T>& at_;
+  index_t width_, padded_;
+  T *transposed_, *rows_;
+};
+
+} // namespace detail
+
 /// y [samples * tokens, width]; p [samples * heads * tokens, keys] receives the attention weights.
 template <class T, int N = native_lanes<T>>
 void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
@@ -42,44 +85,37 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
   const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens;
-  const index_t keys = at.keys(), keys_padded = (keys + N - 1) / N * N, own = at.context_tokens;
+  const index_t keys = at.keys(), rows = at.heads * at.tokens;
   const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  // The keys of all heads, transposed: [width, keys_padded]. Whole vectors of them meet a query.
-  T* k_t = arena.zeros<T>(width * keys_padded);
-  T* logits = arena.array<T>(at.tokens * keys_padded);
+  detail::AttendedKeys<T, N> attended(arena, at, width);
+  const index_t l_row = attended.padded();
+  T* logits = arena.array<T>(rows * l_row);
+  index_t* mask_at = arena.array<index_t>(rows); // heads share the mask
+  for (index_t r = 0; r < rows; ++r) mask_at[r] = r % at.tokens * keys;
   for (index_t b = 0; b < samples; ++b) {
-    const View<const T> tokens = qkv.row_block(b * at.tokens, at.tokens), context = at.group(b);
-    if (context && b % at.samples_per_context == 0)
-      detail::transpose_into<T, N>(context.columns(0, width), k_t, keys_padded);
-    detail::transpose_into<T, N>(tokens.columns(width, width), k_t + own, keys_padded);
-    for (index_t h = 0; h < at.heads; ++h) {
-      const View<const T> q = tokens.columns(h * head, head), v = q.columns(2 * width, head);
-      const View<T> w = p.row_block((b * at.heads + h) * at.tokens, at.tokens),
-                    out = y.row_block(b * at.tokens, at.tokens).columns(h * head, head);
-      detail::product<T, N>(arena, at.tokens, keys_padded, head, q.data, q.row_stride, 1,
-                            k_t + h * head * keys_padded, keys_padded, Transpose::no, logits, keys_padded,
-                            nullptr, false);
-      const VectorRow<T, N> row{keys};
-      const auto logit = [&](index_t t, auto i) {
-        const auto l = load(logits + t * keys_padded, i);
-        return l * decltype(l)(scale);
-      };
-      if (at.mask) {
-        const T* m = at.mask_row(b, 0);
-        softmax_rows(
-            row, at.tokens, [&](index_t t, auto i) { return logit(t, i) + load(m + t * keys, i); }, w.data,
-            w.row_stride);
-      } else {
-        softmax_rows(row, at.tokens, logit, w.data, w.row_stride);
-      }
-      if (context)
-        detail::product<T, N>(arena, at.tokens, head, own, w.data, w.row_stride, 1,
-                              context.data + width + h * head, context.row_stride, Transpose::no, out.data,
-                              out.row_stride, nullptr, false);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, w.row_stride, 1, v.data,
-                            v.row_stride, Transpose::no, out.data, out.row_stride, nullptr,
-                            static_cast<bool>(context));
-    }
+    const View<const T> own = qkv.row_block(b * at.tokens, at.tokens);
+    const T* k_t = attended.transposed(b, own.columns(width, width), 0);
+    for (index_t h = 0; h < at.heads; ++h)
+      detail::product<T, N>(arena, at.tokens, l_row, head, own.data + h * head, own.row_stride, 1,
+                            k_t + h * head * l_row, l_row, Transpose::no, logits + h * at.tokens * l_row,
+                            l_row, nullptr, false);
+    const VectorRow<T, N> row{keys};
+    const auto logit = [&](index_t r, auto i) {
+      const auto l = load(logits + r * l_row, i);
+      return l * decltype(l)(scale);
+    };
+    T* w = p.row(b * rows);
+    if (const T* m = at.mask ? at.mask_row(b, 0) : nullptr)
+      softmax_rows(
+          arena, row, rows, [&](index_t r, auto i) { return logit(r, i) + load(m + mask_at[r], i); }, w,
+          p.row_stride);
+    else
+      softmax_rows(arena, row, rows, logit, w, p.row_stride);
+    const View<const T> v = attended.rows(b, own.columns(2 * width, width), width);
+    for (index_t h = 0; h < at.heads; ++h)
+      detail::product<T, N>(arena, at.tokens, head, keys, w + h * at.tokens * p.row_stride, p.row_stride, 1,
+                            v.data + h * head, v.row_stride, Transpose::no, y.row(b * at.tokens) + h * head,
+                            y.row_stride, nullptr, false);
   }
 }
 
@@ -90,44 +126,42 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
   const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens;
-  const index_t keys = at.keys(), keys_padded = (keys + N - 1) / N * N, own = at.context_tokens;
+  const index_t keys = at.keys(), rows = at.heads * at.tokens, skip = at.context_tokens;
   const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  T* v_t = arena.zeros<T>(width * keys_padded); // the values of all heads, transposed
-  T* d = arena.array<T>(at.tokens * keys_padded);
+  detail::AttendedKeys<T, N> attended(arena, at, width);
+  const index_t d_row = attended.padded();
+  T* d = arena.array<T>(rows * d_row);
   for (index_t b = 0; b < samples; ++b) {
-    const View<const T> tokens = qkv.row_block(b * at.tokens, at.tokens), context = at.group(b);
-    if (context && b % at.samples_per_context == 0)
-      detail::transpose_into<T, N>(context.columns(width, width), v_t, keys_padded);
-    detail::transpose_into<T, N>(tokens.columns(2 * width, width), v_t + own, keys_padded);
+    const View<const T> own = qkv.row_block(b * at.tokens, at.tokens),
+                        dout = dy.row_block(b * at.tokens, at.tokens);
+    const View<T> down = dqkv.row_block(b * at.tokens, at.tokens);
+    const T* v_t = attended.transposed(b, own.columns(2 * width, width), width);
+    const T* w = p.row(b * rows);
+    for (index_t h = 0; h < at.heads; ++h)
+      detail::product<T, N>(arena, at.tokens, d_row, head, dout.data + h * head, dout.row_stride, 1,
+                            v_t + h * head * d_row, d_row, Transpose::no, d + h * at.tokens * d_row, d_row,
+                            nullptr, false);
+    softmax_rows_vjp(VectorRow<T, N>{keys}, rows, w, p.row_stride, d, d_row,
+                     [&](index_t r, auto i, auto g) { store(d + r * d_row, i, g * decltype(g)(scale)); });
+    const View<const T> k = attended.rows(b, own.columns(width, width), 0);
     for (index_t h = 0; h < at.heads; ++h) {
-      const View<const T> q = tokens.columns(h * head, head), k = q.columns(width, head),
-                          w = p.row_block((b * at.heads + h) * at.tokens, at.tokens),
-                          dout = dy.row_block(b * at.tokens, at.tokens).columns(h * head, head);
-      const View<T> dq = dqkv.row_block(b * at.tokens, at.tokens).columns(h * head, head),
-                    dk = dq.columns(width, head), dv = dq.columns(2 * width, head);
-      detail::product<T, N>(arena, at.tokens, keys_padded, head, dout.data, dout.row_stride, 1,
-                            v_t + h * head * keys_padded, keys_padded, Transpose::no, d, keys_padded, nullptr,
-                            false);
-      const VectorRow<T, N> row{keys};
-      softmax_rows_vjp(row, at.tokens, w.data, w.row_stride, d, keys_padded, [&](index_t t, auto i, auto g) {
-        store(d + t * keys_padded, i, g * decltype(g)(scale));
-      });
-      if (context)
-        detail::product<T, N>(arena, at.tokens, head, own, d, keys_padded, 1, context.data + h * head,
-                              context.row_stride, Transpose::no, dq.data, dq.row_stride, nullptr, true);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, keys_padded, 1, k.data, k.row_stride,
-                            Transpose::no, dq.data, dq.row_stride, nullptr, true);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, d + own, 1, keys_padded, q.data, q.row_stride,
-                            Transpose::no, dk.data, dk.row_stride, nullptr, true);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, w.data + own, 1, w.row_stride, dout.data,
-                            dout.row_stride, Transpose::no, dv.data, dv.row_stride, nullptr, true);
+      const T *dl = d + h * at.tokens * d_row, *wh = w + h * at.tokens * p.row_stride;
+      const index_t q = h * head; // columns of q, k and v of this head
+      detail::product<T, N>(arena, at.tokens, head, keys, dl, d_row, 1, k.data + q, k.row_stride,
+                            Transpose::no, down.data + q, down.row_stride, nullptr, true);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, dl + skip, 1, d_row, own.data + q,
+                            own.row_stride, Transpose::no, down.data + width + q, down.row_stride, nullptr,
+                            true);
+      detail::product<T, N>(arena, at.tokens, head, at.tokens, wh + skip, 1, p.row_stride, dout.data + q,
+                            dout.row_stride, Transpose::no, down.data + 2 * width + q, down.row_stride,
+                            nullptr, true);
     }
   }
 }
 
 /// The same by its definition.
 template <class T>
-void attention_forward(const Reference<T>&, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
+void attention_forward(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
                        View<T> p) {
   const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens, keys = at.keys();
   const auto key_row = [&](index_t b, index_t k) { // k and v of one key, side by side
@@ -147,7 +181,7 @@ void attention_forward(const Reference<T>&, const AttentionExtent<T>& at, View<c
                                 (at.mask ? static_cast<double>(at.mask_row(b, t)[k]) : 0.0));
         }
         softmax_rows(
-            ScalarRow{keys}, 1, [w](index_t, auto i) { return load(w, i); }, w, keys);
+            be.arena(), ScalarRow{keys}, 1, [w](index_t, auto i) { return load(w, i); }, w, keys);
         for (index_t j = 0; j < head; ++j) {
           double sum = 0;
           for (index_t k = 0; k < keys; ++k)

@@ -15,12 +15,18 @@ enum class Write : bool { overwrite, accumulate };
 
 namespace detail {
 
-/// C tile of M rows and V vectors. Each element is one chain of fused multiply-adds over k in order: its bits
-/// do not depend on the tile it falls into.
-template <int M, int V, class T, int N>
+/// C tile of M rows and V vectors, the last one `last` lanes wide. Each element is one chain of fused
+/// multiply-adds over k in order: its bits do not depend on the tile it falls into.
+template <int M, int V, bool Partial, class T, int N>
 void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
-                  index_t c_row, const T* bias, bool accumulate) {
+                  index_t c_row, const T* bias, bool accumulate, index_t last) {
   using Vector = Vec<T, N>;
+  const auto get = [last](const T* p, int j) {
+    if constexpr (Partial)
+      return j == V - 1 ? Vector::load(p + N * j, last) : Vector::load(p + N * j);
+    else
+      return Vector::load(p + N * j);
+  };
   Vector sum[M][V];
 #pragma GCC unroll 16
   for (int i = 0; i < M; ++i)
@@ -29,7 +35,7 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
   for (index_t k = 0; k < depth; ++k) {
     Vector bk[V];
 #pragma GCC unroll 8
-    for (int j = 0; j < V; ++j) bk[j] = Vector::load(b + k * b_row + N * j);
+    for (int j = 0; j < V; ++j) bk[j] = get(b + k * b_row, j);
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i) {
       const Vector aik(a[i * a_row + k * a_col]);
@@ -41,26 +47,28 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
     for (int j = 0; j < V; ++j) {
-      T* at = c + i * c_row + N * j;
       Vector out = sum[i][j];
-      if (bias) out += Vector::load(bias + N * j);
-      if (accumulate) out += Vector::load(at);
-      out.store(at);
+      if (bias) out += get(bias, j);
+      if (accumulate) out += get(c + i * c_row, j);
+      if (Partial && j == V - 1)
+        out.store(c + i * c_row + N * j, last);
+      else
+        out.store(c + i * c_row + N * j);
     }
 }
 
 /// All rows of a column panel V vectors wide.
-template <int V, class T, int N>
+template <int V, bool Partial, class T, int N>
 [[gnu::noinline]] void product_panel(index_t rows, index_t depth, const T* a, index_t a_row, index_t a_col,
                                      const T* b, index_t b_row, T* c, index_t c_row, const T* bias,
-                                     bool accumulate) {
+                                     bool accumulate, index_t last = N) {
   // As many rows as the register file holds beside V vectors of B and one of A.
   constexpr int tall = (native_registers - V - 2) / V > 12 ? 12 : (native_registers - V - 2) / V;
   index_t i = 0;
   const auto run = [&]<int M>() {
     for (; i + M <= rows; i += M)
-      product_tile<M, V, T, N>(depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, bias,
-                               accumulate);
+      product_tile<M, V, Partial, T, N>(depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row,
+                                        bias, accumulate, last);
   };
   run.template operator()<tall>();
   if constexpr (tall > 4) run.template operator()<4>();
@@ -90,8 +98,7 @@ template <class T, int N> void transpose_into(View<const T> from, T* to, index_t
     }
 }
 
-/// C (+)= A op(B). Panels of a transposed B and columns that do not fill a vector go through scratch that
-/// fits the first caches.
+/// C (+)= A op(B). Panels of a transposed B go through scratch that fits the first cache.
 template <class T, int N>
 void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
              index_t a_col, const T* b, index_t b_row, Transpose tb, T* c, index_t c_row, const T* bias,
@@ -100,35 +107,24 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
   const ArenaScope scope(arena);
   T* packed = tb == Transpose::yes ? arena.array<T>(depth * widest * N) : nullptr;
   index_t j = 0;
-  const auto run = [&]<int V>() {
-    for (; j + V * N <= cols; j += V * N) {
-      if (packed) transpose_into<T, N>({b + j * b_row, {V * N, depth}, b_row}, packed, V * N);
-      product_panel<V, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j, packed ? V * N : b_row,
-                             c + j, c_row, bias ? bias + j : nullptr, accumulate);
-    }
+  const auto panel = [&]<int V, bool Partial>() {
+    const index_t width = Partial ? cols - j : V * N;
+    if (packed) transpose_into<T, N>({b + j * b_row, {width, depth}, b_row}, packed, V * N);
+    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j,
+                                    packed ? V * N : b_row, c + j, c_row, bias ? bias + j : nullptr,
+                                    accumulate, width - (V - 1) * N);
+    j += width;
+  };
+  const auto whole = [&]<int V>() {
+    while (j + V * N <= cols) panel.template operator()<V, false>();
   };
   if constexpr (widest == 4) {
-    run.template operator()<4>();
-    run.template operator()<3>();
+    whole.template operator()<4>();
+    whole.template operator()<3>();
   }
-  run.template operator()<2>();
-  run.template operator()<1>();
-  if (j == cols) return;
-  const index_t rest = cols - j;
-  T* padded_b = arena.zeros<T>(depth * N);
-  T* padded_c = arena.array<T>(rows * N);
-  if (packed)
-    transpose_into<T, N>({b + j * b_row, {rest, depth}, b_row}, padded_b, N);
-  else
-    for (index_t k = 0; k < depth; ++k) Vec<T, N>::load(b + k * b_row + j, rest).store(padded_b + k * N);
-  product_panel<1, T, N>(rows, depth, a, a_row, a_col, padded_b, N, padded_c, N, nullptr, false);
-  for (index_t i = 0; i < rows; ++i) {
-    T* at = c + i * c_row + j;
-    auto out = Vec<T, N>::load(padded_c + i * N);
-    if (bias) out += Vec<T, N>::load(bias + j, rest);
-    if (accumulate) out += Vec<T, N>::load(at, rest);
-    out.store(at, rest);
-  }
+  whole.template operator()<2>();
+  whole.template operator()<1>();
+  if (j < cols) panel.template operator()<1, true>();
 }
 
 inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t c_rows, index_t c_cols) {

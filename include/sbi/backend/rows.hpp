@@ -18,6 +18,11 @@ template <int N> struct Tail { index_t i, count; };
 struct Lane {
   index_t i;
 };
+/// The same place in scratch whose rows are padded to whole vectors (`padded()` of the row policy). Partial
+/// stores keep a processor waiting that reads them back soon.
+template <int N> Packet<N> whole(Packet<N> at) { return at; }
+template <int N> Packet<N> whole(Tail<N> at) { return {at.i}; }
+inline Lane whole(Lane at) { return at; }
 
 template <class T, int N> Vec<std::remove_const_t<T>, N> load(T* p, Packet<N> at) {
   return Vec<std::remove_const_t<T>, N>::load(p + at.i);
@@ -39,6 +44,7 @@ template <class T, int N = native_lanes<T>> struct VectorRow {
   using V = Vec<T, N>;
   index_t n;
 
+  [[nodiscard]] index_t padded() const { return (n + N - 1) / N * N; }
   template <class F> void each(F&& f) const {
     index_t i = 0;
     for (; i + N <= n; i += N) f(Packet<N>{i});
@@ -66,6 +72,7 @@ struct ScalarRow {
   using scalar = double;
   index_t n;
 
+  [[nodiscard]] index_t padded() const { return n; }
   template <class F> void each(F&& f) const {
     for (index_t i = 0; i < n; ++i) f(Lane{i});
   }

@@ -11,31 +11,34 @@ namespace sbi {
 /// Each row: y = exp(x - max x) / sum, x given by `logit(r, i)`; rows of y are `y_row` apart. A row that is
 /// minus infinity everywhere (no allowed entry) gives 0, not NaN.
 template <class Row, class F, class T>
-void softmax_rows(Row row, index_t rows, F&& logit, T* y, index_t y_row) {
+void softmax_rows(Arena& arena, Row row, index_t rows, F&& logit, T* y, index_t y_row) {
   using std::exp;
   using S = typename Row::scalar;
+  const ArenaScope scope(arena);
+  T* work = arena.array<T>(rows_a_pass * row.padded());
+  S number[rows_a_pass]; // the maximum, then the sum of each row
   for (index_t first = 0; first < rows; first += rows_a_pass) {
     const index_t count = std::min(rows_a_pass, rows - first);
-    S number[rows_a_pass]; // the maximum, then the sum of each row
     for (index_t r = 0; r < count; ++r)
       number[r] = row.max([&](auto i) {
         const auto x = logit(first + r, i);
-        store(y + (first + r) * y_row, i, x);
+        store(work + r * row.padded(), whole(i), x);
         return x;
       });
     for (index_t r = 0; r < count; ++r) {
-      T* at = y + (first + r) * y_row;
       const S top = number[r] == -std::numeric_limits<S>::infinity() ? S{0} : number[r];
       number[r] = row.sum([&](auto i) {
-        const auto x = load(at, i), e = exp(x - decltype(x)(top));
-        store(at, i, e);
+        const auto x = load(work + r * row.padded(), whole(i)), e = exp(x - decltype(x)(top));
+        store(work + r * row.padded(), whole(i), e);
         return e;
       });
     }
     for (index_t r = 0; r < count; ++r) {
-      T* at = y + (first + r) * y_row;
       const S factor = number[r] > 0 ? S{1} / number[r] : S{0};
-      row.each([&](auto i) { store(at, i, load(at, i) * decltype(load(at, i))(factor)); });
+      row.each([&](auto i) {
+        const auto e = load(work + r * row.padded(), whole(i));
+        store(y + (first + r) * y_row, i, e * decltype(e)(factor));
+      });
     }
   }
 }

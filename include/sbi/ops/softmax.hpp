@@ -10,8 +10,8 @@ struct Softmax {
   Shape shape(Shape x) const { return x; }
   template <Backend B, class T> void fwd(B& be, View<const T> x, View<T> y) const {
     softmax_rows(
-        row_of(be, x.cols()), x.rows(), [&](index_t r, auto i) { return load(x.row(r), i); }, y.data,
-        y.row_stride);
+        be.arena(), row_of(be, x.cols()), x.rows(), [&](index_t r, auto i) { return load(x.row(r), i); },
+        y.data, y.row_stride);
   }
   template <Backend B, class T>
   void vjp(B& be, View<const T>, View<const T> y, View<const T> dy, View<T> dx) const {
