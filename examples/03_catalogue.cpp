@@ -143,7 +143,10 @@ Simulator simulator_of(const Sky& sky, const Settings& settings, int threads) {
   prior.av_max = settings.av_max;
   ParsecOptions files;
   files.threads = threads;
-  return {read_parsec_isochrones(settings.data + "/isochrones_parsec_fsps", files),
+  Isochrones isochrones = read_parsec_isochrones(settings.data + "/isochrones_parsec_fsps", files);
+  std::fprintf(stderr, "photometry of %zu model atmospheres\n",
+               grid.log_teffs().size() * grid.log_gs().size() * grid.metallicities().size());
+  return {std::move(isochrones),
           PhotometryTable(
               direct,
               {refined(grid.log_teffs(), 3), refined(grid.log_gs(), 1), refined(grid.metallicities(), 3)},
@@ -217,7 +220,6 @@ private:
     return {cpu_, nodes, sky_.surveys, config, sbi::diffusion::VE(3e-3, 10)};
   }
   void simulate() {
-    std::fprintf(stderr, "reading spectra and isochrones\n");
     simulator_.emplace(simulator_of(sky_, settings_, common_.threads));
     pool_ = sbi::simulate(cpu_, *simulator_, settings_.simulations, rng_.split(1));
     simulated_ = pool_;
