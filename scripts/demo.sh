@@ -25,8 +25,9 @@ done
 # shellcheck disable=SC2086
 scripts/build.sh release $programs
 
-# A quarter of the held-out stars and a third of the samples: the whole demonstration stays within a quarter of an hour.
-build/release/examples/02_stars --held-out 500 --samples 300 --output out/02_stars
+# Half the training, a quarter of the held-out stars and a third of the samples of a full run: the whole demonstration
+# stays within a quarter of an hour.
+build/release/examples/02_stars --steps 3000 --adapt-steps 1000 --held-out 500 --samples 300 --output out/02_stars
 case $programs in
 *03_catalogue*) build/release/examples/03_catalogue --data "$data" --output out/03_catalogue ;;
 esac
