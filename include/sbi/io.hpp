@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Files and pictures. What needs an optional library comes with it: JSON files where nlohmann-json is there; FITS
-// tables never, include <sbi/io/fits.hpp> for them.
+// Files and pictures. What needs an optional library comes with it: JSON files where nlohmann-json is there;
+// FITS tables never, include <sbi/io/fits.hpp> for them.
 #pragma once
 #include <sbi/io/csv.hpp>
 #include <sbi/io/files.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The whole library but for what needs optional packages: files of models (sbi/inference/model_file.hpp), pictures and
-// tables (sbi/io/...).
+// The whole library but for what needs optional packages: files of models (sbi/inference/model_file.hpp),
+// pictures and tables (sbi/io/...).
 #pragma once
 #include <sbi/diagnostics/coverage.hpp>
 #include <sbi/diagnostics/crps.hpp>

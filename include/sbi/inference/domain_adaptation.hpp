@@ -19,7 +19,8 @@ struct DomainAdaptiveConfig {
   index_t embedding_width = 32;
   std::vector<index_t> encoder_hidden{96, 96};
   std::vector<index_t> adapter_hidden{64, 64};
-  diffusion::ConditionWeights conditions{0, 2, 0, 1, 0, 0.3, 0.7, 0}; ///< of the parameters: mostly all latent
+  diffusion::ConditionWeights conditions{0, 2,   0,   1,
+                                         0, 0.3, 0.7, 0}; ///< of the parameters: mostly all latent
   std::uint64_t seed = 1;
 };
 
