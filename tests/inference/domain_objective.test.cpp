@@ -140,7 +140,7 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
 
     std::vector<double> one_tape(score.size());
     sbi::Tape<Double> tape(model.backend(), model.parameters().values().data(), one_tape.data());
-    const Cloud simulated(tape, model, data.simulated.x, data.simulated.sigma, false),
+    Cloud simulated(tape, model, data.simulated.x, data.simulated.sigma, false),
         real(tape, model, data.real_x, data.real_sigma, true),
         pair(tape, model, data.pairs.x, data.pairs.sigma, true),
         partner(tape, model, data.partner_x, data.partner_sigma, false);
@@ -166,9 +166,14 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
       divergence.a = {a.data(), {90}}, divergence.b = {b.data(), {70}};
       seed(tape.apply(divergence, simulated.token(pool), real.token(pool)), 0.7 / 16);
     } else {
-      seed(tape.apply(sbi::ops::PairLoss<double>{on.temperature, 1.0, pair.mask(pool)}, partner.token(pool),
-                      pair.token(pool)),
-           0.7);
+      for (index_t k = 0; k <= pool; ++k) { // a token counts where star and partner both have it
+        auto& both = pair.present[static_cast<std::size_t>(k)];
+        for (std::size_t i = 0; i < both.size(); ++i)
+          both[i] *= partner.present[static_cast<std::size_t>(k)][i];
+        seed(tape.apply(sbi::ops::PairLoss<double>{on.temperature, on.attraction, pair.mask(k)},
+                        partner.token(k), pair.token(k)),
+             0.7 / 3);
+      }
     }
     tape.backward();
     CHECK(largest(one_tape) > 1e-4);

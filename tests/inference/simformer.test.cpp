@@ -51,7 +51,9 @@ sbi::FitOptions brief(index_t steps) {
   return o;
 }
 template <class B = sbi::Cpu<>> sbi::Simformer<B> line_model(B backend = B(1)) {
-  return {std::move(backend), sbi::joint(Line{}), small(), sbi::diffusion::VE(0.01, 10)};
+  auto config = small();
+  config.conditions.marginal = 0; // the conditionals asked for need none, and the budget is seconds
+  return {std::move(backend), sbi::joint(Line{}), config, sbi::diffusion::VE(0.01, 10)};
 }
 
 struct Moments {
