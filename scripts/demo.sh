@@ -29,7 +29,7 @@ scripts/build.sh release $programs
 # stays within a quarter of an hour.
 build/release/examples/02_stars --steps 3000 --adapt-steps 1000 --held-out 500 --samples 300 --output out/02_stars
 case $programs in
-*03_catalogue*) build/release/examples/03_catalogue --data "$data" --output out/03_catalogue ;;
+*03_catalogue*) build/release/examples/03_catalogue --draws 1 --data "$data" --output out/03_catalogue ;;
 esac
 
 echo
