@@ -34,7 +34,8 @@ public:
         partners_(model, data.partner_x, data.partner_sigma),
         split_(pairs_.size() > 0 ? pairs_.size() : simulated_.size(), options.validation),
         rng_(Rng(options.seed).split(2)),
-        rows_a_chunk_(std::max<index_t>(1, 256 / (model.nodes().parameters + model.encoders().tokens()))) {
+        rows_a_chunk_(
+            std::max<index_t>(1, nn::rows_a_task / (model.nodes().parameters + model.encoders().tokens()))) {
     if (split_.train.empty()) throw ValueError("fit: neither simulated rows nor pairs; want one of them");
     if (pairs_.size() != partners_.size() && partners_.size() > 0)
       throw ShapeError(

@@ -34,9 +34,8 @@ sample_latent(B& backend, const ScoreNetwork& network, const std::vector<typenam
   Tensor<T> out({groups * samples, latents});
   if (out.size() == 0) return out;
 
-  // A block is some samples of one group, or all samples of some groups: near 256 rows of the transformer,
-  // which keeps its activations in the second cache.
-  const index_t block = std::max<index_t>(1, 256 / latents);
+  // A block is some samples of one group, or all samples of some groups.
+  const index_t block = std::max<index_t>(1, nn::rows_a_task / latents);
   const index_t samples_a_block = std::min(samples, block),
                 groups_a_block = std::max<index_t>(1, block / samples);
   const index_t cuts = (samples + samples_a_block - 1) / samples_a_block;

@@ -150,7 +150,7 @@ public:
   SimformerObjective(Simformer<B, S>& model, const Dataset& data, const FitOptions& options)
       : model_(model), data_(data, model.transforms()), split_(data.rows(), options.validation),
         order_(split_.train, options.batch, Rng(options.seed).split(1)), rng_(Rng(options.seed).split(2)),
-        rows_a_chunk_(std::max<index_t>(1, 256 / model.nodes().size())),
+        rows_a_chunk_(std::max<index_t>(1, nn::rows_a_task / model.nodes().size())),
         ids_(static_cast<std::size_t>(model.nodes().size())), is_parameter_(model.nodes().is_parameter()) {
     if (split_.train.empty())
       throw ValueError(sbi::text("fit: ", data.rows(), " rows; want at least one to train on"));

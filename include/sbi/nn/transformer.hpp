@@ -23,6 +23,10 @@ struct TransformerConfig {
   }
 };
 
+/// Rows (tokens of all its samples) that a task takes through a transformer at a time. With more of them
+/// activations and gradients leave the second cache, with fewer the weights are read too often.
+inline constexpr index_t rows_a_task = 128;
+
 /// The time of each sample and the tokens it enters.
 template <class T> struct TimeInput {
   Var<T> embedding;   ///< [samples, time_width], or [1, time_width] when all samples share their time
