@@ -21,7 +21,7 @@ template <int M, int V, bool Partial, class T, int N>
 void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
                   index_t c_row, const T* bias, bool accumulate, index_t last) {
   using Vector = Vec<T, N>;
-  const auto get = [last](const T* p, int j) {
+  const auto get = [&](const T* p, int j) {
     if constexpr (Partial)
       return j == V - 1 ? Vector::load(p + N * j, last) : Vector::load(p + N * j);
     else
