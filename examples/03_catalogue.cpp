@@ -328,19 +328,19 @@ private:
       sbi::save(adapted, common_.output / "adapted.safetensors");
     }
   }
-  /// The catalogue's population is not the prior's: transport may reweight simulations almost freely (rho),
-  /// and weighs little.
+  /// The catalogue's population (a cluster) is not the prior's (a field). Transport may therefore reweight
+  /// simulations (rho), and weighs little: with weight 0.5 it moves the cluster onto the prior (docs/m67.md).
   static sbi::Alignment alignment() {
     sbi::Alignment a;
-    a.contrastive = 0.005, a.transport = 0.005, a.pairs = 0.05, a.pair_score = 1, a.attraction = 1;
-    a.rho = 0.02, a.pair_batch = 100, a.ramp = {0, 200};
+    a.contrastive = 0.05, a.transport = 0.05, a.pairs = 0.2, a.pair_score = 1, a.attraction = 1;
+    a.rho = 0.1, a.pair_batch = 100, a.ramp = {0, 200};
     a.survey_dropout = 0; // pairs have gaps already, those that the simulations have
     return a;
   }
   sbi::FitOptions adaptation(index_t draw) const {
     sbi::FitOptions o;
     o.steps = settings_.adapt_steps, o.seed = common_.seed + static_cast<std::uint64_t>(draw);
-    o.batch = 256, o.learning_rate = 2e-4, o.warmup = 50, o.average = 0.99;
+    o.batch = 256, o.learning_rate = 1e-4, o.warmup = 50, o.average = 0.99;
     o.validation = 0; // held-out simulations would favour the least adapted parameters
     return o;
   }
