@@ -46,6 +46,16 @@ TEST_CASE("nn/adamw: follows its equations over several steps") {
   }
 }
 
+TEST_CASE("nn/adamw: only matrices decay, whatever a vector is called") {
+  sbi::nn::Parameters<float> parameters;
+  (void)parameters.add("mixture.weight", {4}, Init{1, 0});
+  (void)parameters.add("table", {2, 2}, Init{1, 0});
+  AdamW<float> optimiser(parameters, {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.5});
+  const auto before = parameters.values();
+  optimiser.step(parameters, std::vector<float>(before.size()), 0.1);
+  CHECK(parameters.values() == before);
+}
+
 TEST_CASE("nn/adamw: finds the minimum of a badly scaled bowl") {
   sbi::nn::Parameters<float> parameters;
   (void)parameters.add("x", {2}, Init{1, 0});

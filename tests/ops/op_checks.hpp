@@ -15,16 +15,17 @@
 
 namespace sbi::testing {
 
-/// How an op is called: with rows `padding` elements longer than what it may touch, and with a gradient
-/// wanted for all inputs or for one.
+/// How an op is called: with rows `padding` elements longer than what it may touch, with a gradient wanted
+/// for all inputs or for one, with gradients that start at random numbers or at zero.
 struct Call {
   index_t padding = 0;
   int only = -1;
+  bool from_zero = false;
 };
 /// The value and the gradients in double; a gradient nobody wanted is empty.
 struct Outcome {
   std::vector<double> value;
-  std::vector<std::vector<double>> gradients;
+  std::vector<std::vector<double>> gradients, initial;
   bool outside_untouched = true;
 };
 
@@ -38,6 +39,7 @@ template <Backend B> Outcome run(const OpCase& op, Call call = {}) {
   std::vector<Tensor<T>> values, gradients;
   std::vector<Var<T>> in;
   values.reserve(op.inputs.size()), gradients.reserve(op.inputs.size()); // views point into them
+  Outcome out;
   Tape<B> tape(backend);
   for (const Shape& s : op.inputs) {
     const index_t stride = s.cols() + call.padding;
@@ -46,6 +48,13 @@ template <Backend B> Outcome run(const OpCase& op, Call call = {}) {
       for (index_t r = 0; r < s.rows(); ++r)
         for (index_t c = 0; c < stride; ++c) x(r, c) = c < s.cols() ? draw() : T{1234};
     }
+    auto& initial = out.initial.emplace_back();
+    for (index_t r = 0; r < s.rows(); ++r)
+      for (index_t c = 0; c < s.cols(); ++c) {
+        T& g = gradients.back()(r, c);
+        if (call.from_zero) g = T{0};
+        initial.push_back(static_cast<double>(g));
+      }
     const bool wanted = call.only < 0 || call.only == static_cast<int>(in.size());
     in.push_back({View<const T>(values.back().data(), s, stride),
                   wanted ? View<T>(gradients.back().data(), s, stride) : View<T>{}});
@@ -56,7 +65,6 @@ template <Backend B> Outcome run(const OpCase& op, Call call = {}) {
   tape.seed(y, cotangent.view());
   tape.backward();
 
-  Outcome out;
   for (index_t i = 0; i < y.value.size(); ++i) out.value.push_back(static_cast<double>(y.value.data[i]));
   for (std::size_t k = 0; k < in.size(); ++k) {
     auto& g = out.gradients.emplace_back();
@@ -104,15 +112,22 @@ template <Backend B> void check_agreement(const OpCase& op, const Outcome& refer
   }
 }
 
-/// The same bits, and nothing touched outside, whatever the row stride and whichever gradients are wanted.
+/// The same bits, and nothing touched outside, whatever the row stride and whichever gradients are wanted;
+/// and gradients are added to what was there.
 template <Backend B> void check_calls(const OpCase& op) {
-  const Outcome plain = run<B>(op), apart = run<B>(op, {.padding = 3});
+  const Outcome plain = run<B>(op), apart = run<B>(op, {.padding = 3, .only = -1, .from_zero = false});
+  Outcome sum = run<B>(op, {.padding = 0, .only = -1, .from_zero = true});
+  for (std::size_t k = 0; k < op.inputs.size(); ++k) {
+    for (std::size_t i = 0; i < sum.gradients[k].size(); ++i) sum.gradients[k][i] += plain.initial[k][i];
+    constexpr double epsilon = static_cast<double>(std::numeric_limits<typename B::param_t>::epsilon());
+    check_close(plain.gradients[k], sum.gradients[k], epsilon, roundings(op));
+  }
   CHECK(apart.outside_untouched);
   CHECK(apart.value == plain.value);
   CHECK(apart.gradients == plain.gradients);
   for (std::size_t k = 0; k < op.inputs.size(); ++k) {
     CAPTURE(k);
-    const Outcome single = run<B>(op, {.padding = 0, .only = static_cast<int>(k)});
+    const Outcome single = run<B>(op, {.padding = 0, .only = static_cast<int>(k), .from_zero = false});
     CHECK(single.gradients[k] == plain.gradients[k]);
   }
 }

@@ -215,8 +215,9 @@ inline std::vector<OpCase> tokens_cases(Sizes sizes) {
                           [=](auto& c) { return ops::AddEmbedding{c.ids(tokens, table)}; }));
     out.push_back(op_case("tokens", "add gated", {{rows, e.cols}, {samples, e.cols}}, Checked::columns,
                           [=]<class T>(Constants<T>& c) {
-                            return ops::AddGated<T>{c.filled(
-                                {rows}, [](Rng& rng, index_t) { return rng.bernoulli(0.5) ? 1 : 0; })};
+                            return ops::AddGated<T>{c.filled({rows}, [](Rng& rng, index_t) {
+                              return rng.bernoulli(0.5) ? rng.uniform() : 0.0;
+                            })};
                           }));
     out.push_back(op_case("tokens", "concatenate", {{rows, e.cols}, {2 * samples, e.cols}}, Checked::columns,
                           [=](auto&) {
