@@ -57,6 +57,15 @@ TEST_CASE("inference/alignment: equal clouds are at no distance, and the gradien
   CHECK(std::abs(batch.losses(alignment).transport) < 1e-3); // the tolerance of the plan is 2e-3 of the mass
 }
 
+TEST_CASE("inference/alignment: a batch of which no star has any survey is aligned to nothing") {
+  sbi::Alignment alignment = sbi::Alignment::none();
+  alignment.transport = 1;
+  Batch batch;
+  for (index_t r = 24; r < 48; ++r) batch.present(Batch::tokens - 1, r) = 0;
+  CHECK(batch.losses(alignment).transport == 0);
+  for (double g : batch.gradient) CHECK(g == 0);
+}
+
 TEST_CASE("inference/alignment: every token of a pair is drawn together, absent ones are not touched") {
   sbi::Alignment alignment = sbi::Alignment::none();
   alignment.pairs = 1;

@@ -91,6 +91,7 @@ std::vector<double> gradient(ModelOf<Double>& model, const sbi::DomainData& data
 struct Cloud {
   sbi::Var<double> z;
   std::vector<std::vector<double>> present; ///< a token
+  std::vector<sbi::Var<double>> moves;      ///< by the adapters: of features and embedding, a survey
   index_t width;
   Cloud(sbi::Tape<Double>& tape, ModelOf<Double>& model, const Tensor<double>& x, const Tensor<double>& sigma,
         bool real)
@@ -104,7 +105,7 @@ struct Cloud {
       for (index_t k = 0; k < tokens; ++k)
         present[static_cast<std::size_t>(k)].push_back(model.encoders().present(in, i, k) ? 1 : 0);
     }
-    z = model.encoders()(tape, in).reshaped({x.rows(), tokens * width});
+    z = model.encoders()(tape, in, &moves).reshaped({x.rows(), tokens * width});
   }
   [[nodiscard]] sbi::Var<double> token(index_t k) const { return z.columns(k * width, width); }
   [[nodiscard]] View<const double> mask(index_t k) const {
@@ -130,7 +131,7 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
   for (int which = 0; which < 3; ++which) {
     Alignment on = Alignment::none();
     (which == 0 ? on.contrastive : which == 1 ? on.transport : on.pairs) = 0.7;
-    on.survey_dropout = 0;
+    on.survey_dropout = 0, on.displacement = 0.3;
     on.real_batch = on.pair_batch = 1000;
     Alignment off = on;
     on.ramp = {0, 1}, off.ramp = {100, 1}; // the same score loss, with and without the coupled one
@@ -148,6 +149,7 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
       tape.seed(loss, View<const double>(&weight, {1}));
     };
     constexpr index_t pool = 2;
+    std::vector<Tensor<double>> priced; // lives as long as the tape
     std::vector<double> a = simulated.present[pool], b = real.present[pool];
     if (which == 0) {
       for (const Cloud* c : {&simulated, &real})
@@ -173,6 +175,19 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
         seed(tape.apply(sbi::ops::PairLoss<double>{on.temperature, on.attraction, pair.mask(k)},
                         partner.token(k), pair.token(k)),
              0.7 / 3);
+      }
+    }
+    for (const Cloud* c : {&real, &pair}) {
+      if (which == 2 && c == &real) continue; // the pair loss alone does not read unlabelled rows
+      for (index_t k = 0; k < 2 * pool; ++k) {
+        const sbi::Var<double>& move = c->moves[static_cast<std::size_t>(k)];
+        const index_t n = move.shape().rows(), d = move.shape().cols();
+        Tensor<double> zero({n, d}), price({n, d});
+        for (index_t i = 0; i < n; ++i) // a survey that did not see the star moves nothing
+          for (index_t j = 0; j < d; ++j)
+            price(i, j) = 0.3 / static_cast<double>(pool * n * d) * c->mask(k / 2).data[i];
+        seed(tape.apply(sbi::ops::WeightedSquares<double>{zero.view(), price.view()}, move), 1);
+        priced.push_back(std::move(zero)), priced.push_back(std::move(price));
       }
     }
     tape.backward();

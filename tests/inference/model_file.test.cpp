@@ -33,6 +33,7 @@ sbi::Simformer<sbi::Cpu<>, sbi::diffusion::VP> simformer(index_t width = 16) {
   sbi::SimformerConfig c;
   c.network.transformer = {width, 2, 2, 2, 8};
   c.network.value_octaves = 3;
+  c.conditions = {1, 2, 3, 4, 5, 0.25, 0.75, 0.125};
   c.seed = 7;
   sbi::Simformer model(sbi::Cpu<>(1), nodes, c, vp);
   model.transforms()[0] = sbi::NodeTransform({0, 1}, 0.1, 2);
@@ -73,6 +74,12 @@ TEST_CASE("inference/model_file: a Simformer comes back with the same samples") 
   CHECK(again.nodes().bounds[0].high == 1);
   CHECK(again.parameters().values() == model.parameters().values());
   CHECK(again.sde().beta_max() == 15);
+  const auto& masks = again.config().conditions; // a training that goes on draws the same ones
+  CHECK(masks.likelihood == 3);
+  CHECK(masks.dense == 5);
+  CHECK(masks.sparse_probability == 0.25);
+  CHECK(masks.dense_probability == 0.75);
+  CHECK(masks.marginal == 0.125);
   const auto sample = [](auto& m) { return m.given(sbi::observe("x1", 0.2)).sample(20, sbi::Rng(3)); };
   CHECK(sample(model) == sample(again));
   sbi::save(again, folder.file("again")); // and the same file
@@ -85,6 +92,7 @@ TEST_CASE("inference/model_file: a domain-adaptive model comes back with the sam
   sbi::save(model, folder.file("m"));
   auto again = sbi::load_domain_adaptive<sbi::Cpu<>>(sbi::Cpu<>(1), folder.file("m"));
   CHECK(again.standardised());
+  CHECK(again.config().conditions.posterior == model.config().conditions.posterior);
   CHECK(again.encoders().modalities()[0].name == "second");
   CHECK(again.encoders().modalities()[0].observables == std::vector<index_t>{1});
   Tensor<double> x({2, 2}, {0.1, 0.2, sbi::missing, 3}), sigma({2, 2}, {0.01, 0, sbi::missing, 0.3});
@@ -118,7 +126,7 @@ TEST_CASE("inference/model_file: a file of another kind, of another network or d
   CHECK(message.find("score.block.0.attention.qkv.weight is [16,48]; want [32,96]") != std::string::npos);
   CHECK(message.find("score.head.weight is [16,1]; want [32,1]") != std::string::npos);
 
-  for (const char* key : {"transformer", "nodes", "parameters", "sde", "value_octaves"}) {
+  for (const char* key : {"transformer", "nodes", "parameters", "sde", "value_octaves", "conditions"}) {
     changed = configuration;
     changed.erase(key);
     stored.metadata["configuration"] = changed.dump();
@@ -130,6 +138,11 @@ TEST_CASE("inference/model_file: a file of another kind, of another network or d
   stored.metadata["configuration"] = changed.dump();
   stored.write(file);
   CHECK(thrown([&] { load_vp(file); }).starts_with(file.string()));
+  changed = configuration; // masks that cannot be drawn
+  changed["conditions"]["marginal"] = 2;
+  stored.metadata["configuration"] = changed.dump();
+  stored.write(file);
+  CHECK(thrown([&] { load_vp(file); }) == file.string() + ": condition mask: probability 2; want 0 to 1");
   stored.metadata["configuration"] = "{";
   stored.write(file);
   CHECK(thrown([&] { load_vp(file); }) == file.string() + ": its configuration is no JSON object");

@@ -19,6 +19,11 @@ TEST_CASE("inference/training_rows: the held-out rows are a share of all, spread
   CHECK(none.held_out.empty());
   CHECK(none.train.size() == 10);
   CHECK(Split(1, 0.5).train.size() == 1); // the first row always trains
+  for (double share : {0.1, 0.3, 0.5, 0.7, 0.9}) {
+    const Split part(1000, share);
+    CHECK(std::abs(static_cast<double>(part.held_out.size()) - 1000 * share) < 1e-6);
+    CHECK(part.train.front() == 0);
+  }
 }
 
 TEST_CASE("inference/training_rows: each epoch is a fresh permutation, a function of seed and step") {

@@ -6,12 +6,14 @@
 #include <sbi/ops/contrastive.hpp>
 #include <sbi/ot/loss.hpp>
 
+#include <algorithm>
+
 namespace sbi {
 
-/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS).
+/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS + w_D L_D).
 struct Alignment {
   /// w_C, L_C: InfoNCE between each survey's embedding and the pool, within each domain.
-  double contrastive = 0.01;
+  double contrastive = 0.002;
   /// w_OT, L_OT: Sinkhorn divergence between the pooled embeddings of the domains, per dimension.
   double transport = 0.1;
   /// w_RS, L_RS: pair loss between the embeddings of a known star in both worlds, for each survey and the
@@ -19,6 +21,10 @@ struct Alignment {
   double pairs = 0.1;
   /// Of L_RS: weight of the partners' squared distance beside the contrast with negatives.
   double attraction = 1;
+  /// w_D, L_D: mean square of what the adapters add to features and embeddings of real rows. The losses above
+  /// cannot tell a small move from a large one that aligns as well; this one prefers what is near the
+  /// simulator. It comes with them: without any of them it is not computed.
+  double displacement = 1;
   double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
   /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
   /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
@@ -31,7 +37,7 @@ struct Alignment {
 
   [[nodiscard]] static Alignment none() {
     Alignment out;
-    out.contrastive = out.transport = out.pairs = 0;
+    out.contrastive = out.transport = out.pairs = out.displacement = 0;
     return out;
   }
 };
@@ -97,11 +103,16 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
                           cloud(tape, ranges.partner, token), cloud(tape, ranges.pair, token));
       });
     }
-  if (alignment.transport > 0 && ranges.simulated.count > 0 && ranges.real.count > 0) {
+  const auto any = [&](RowRange at) { // a star without any survey has no embedding to align
+    const View<const T> some = exists(at, surveys);
+    return std::any_of(some.data, some.data + some.size(), [](T v) { return v > 0; });
+  };
+  if (alignment.transport > 0 && ranges.simulated.count > 0 && ranges.real.count > 0 &&
+      any(ranges.simulated) && any(ranges.real)) {
     ot::DivergenceLoss<T> divergence;
     divergence.options = ot::DivergenceLoss<T>::relative(alignment.epsilon, alignment.rho);
     divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
-    const auto weights = [&](RowRange at) {       // stars without any survey have no embedding to align
+    const auto weights = [&](RowRange at) {
       const View<const T> some = exists(at, surveys);
       std::vector<T> w(some.data, some.data + some.size());
       T sum = 0;

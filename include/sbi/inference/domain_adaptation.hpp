@@ -16,6 +16,7 @@ enum class Domain { simulated, real };
 /// Sizes of a domain-adaptive model.
 struct DomainAdaptiveConfig {
   nn::TransformerConfig transformer{48, 3, 4, 3, 32};
+  index_t value_octaves = nn::ValueEmbedding{}.octaves; ///< Fourier features of a parameter
   index_t embedding_width = 32;
   std::vector<index_t> encoder_hidden{96, 96};
   std::vector<index_t> adapter_hidden{64, 64};
@@ -42,7 +43,8 @@ public:
         encoders_(parameters_, "encoder", modalities(nodes_, surveys), config.encoder_hidden,
                   config.adapter_hidden, config.embedding_width),
         network_(parameters_, "score", nodes_.parameters,
-                 ScoreNetworkConfig{config.transformer, 4, encoders_.tokens(), config.embedding_width}) {
+                 ScoreNetworkConfig{config.transformer, config.value_octaves, encoders_.tokens(),
+                                    config.embedding_width}) {
     for (const Bounds& b : nodes_.bounds) transforms_.emplace_back(b);
   }
 

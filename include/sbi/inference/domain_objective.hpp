@@ -84,9 +84,12 @@ public:
     const Part& p = parts_[c.part];
     if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
     EncoderRows<T> rows = encoder_rows(tape, p, c);
-    const Var<T> z = model_.encoders()(tape, rows);
-    if (aligned_)
+    std::vector<Var<T>> moves;
+    const Var<T> z = model_.encoders()(tape, rows, &moves);
+    if (aligned_) {
       tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
+      if (p.kind == Kind::real || p.kind == Kind::pair) restrain(tape, rows, moves, p.rows.size());
+    }
     if (p.kind == Kind::real || p.kind == Kind::partner) {
       tape.backward();
       return 0;
@@ -133,8 +136,9 @@ public:
                      " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
                      " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
                      " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
-                     " attraction=", alignment_.attraction, " survey_dropout=", alignment_.survey_dropout,
-                     " ramp=", alignment_.ramp.begin, "+", alignment_.ramp.length);
+                     " displacement=", alignment_.displacement, " attraction=", alignment_.attraction,
+                     " survey_dropout=", alignment_.survey_dropout, " ramp=", alignment_.ramp.begin, "+",
+                     alignment_.ramp.length);
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -233,6 +237,26 @@ private:
       batch.set(i, model_.sde(), t, theta, no_error.data(), states, stream, T{1});
     }
     return batch.loss(tape, View<const std::int32_t>(ids_.data(), {p}), z);
+  }
+
+  /// Seeds w_D L_D, the mean square of what the adapters add to the `total` real rows of a part.
+  void restrain(Tape<B>& tape, const EncoderRows<T>& rows, const std::vector<Var<T>>& moves,
+                std::size_t total) const {
+    if (!(alignment_.displacement > 0)) return;
+    const index_t surveys = model_.encoders().count();
+    for (std::size_t k = 0; k < moves.size(); ++k) {
+      const Shape shape = moves[k].shape();
+      const View<T> nowhere = tape.scratch(shape), price = tape.scratch(shape);
+      std::fill_n(nowhere.data, nowhere.size(), T{0});
+      const double each = alignment_.ramp(step_) * alignment_.displacement /
+                          static_cast<double>(surveys * shape.cols() * static_cast<index_t>(total));
+      for (index_t r = 0; r < shape.rows(); ++r)
+        std::fill_n(price.row(r), shape.cols(),
+                    static_cast<T>(each) * rows.present.data[r * surveys + static_cast<index_t>(k / 2)]);
+      const Var<T> cost = tape.apply(ops::WeightedSquares<T>{nowhere, price}, moves[k]);
+      const T one{1};
+      tape.seed(cost, View<const T>(&one, {1}));
+    }
   }
 
   /// Passes (1) and (2): Z of the batch, the coupled losses, and their gradient.

@@ -98,17 +98,21 @@ public:
       if (rows.present.data[row * count() + m] != T{0}) return true;
     return false;
   }
-  /// z [samples * tokens(), width()]: the modalities of a sample, then its pool.
+  /// z [samples * tokens(), width()]: the modalities of a sample, then its pool. `moves`, where given,
+  /// receives what the adapters add to each modality m of rows of the real domain, [samples, features(m)]
+  /// and, to its embedding, [samples, width()].
   template <Backend B>
-  Var<typename B::param_t> operator()(Tape<B>& tape, const EncoderRows<typename B::param_t>& rows) const {
+  Var<typename B::param_t> operator()(Tape<B>& tape, const EncoderRows<typename B::param_t>& rows,
+                                      std::vector<Var<typename B::param_t>>* moves = nullptr) const {
     using T = typename B::param_t;
     Var<T> all;
     for (std::size_t m = 0; m < modalities_.size(); ++m) {
-      const Var<T> x = tape.constant(rows.features[m]);
-      const Var<T> moved = tape.apply(ops::AddGated<T>{rows.adapted}, x, adapters_[m](tape, x));
-      const Var<T> inner = norms_[m](tape, encoders_[m](tape, moved));
-      const Var<T> z = tape.apply(ops::AddGated<T>{rows.adapted}, inner, shifts_[m](tape, inner));
+      const Var<T> x = tape.constant(rows.features[m]), move = adapters_[m](tape, x);
+      const Var<T> moved = tape.apply(ops::AddGated<T>{rows.adapted}, x, move);
+      const Var<T> inner = norms_[m](tape, encoders_[m](tape, moved)), shift = shifts_[m](tape, inner);
+      const Var<T> z = tape.apply(ops::AddGated<T>{rows.adapted}, inner, shift);
       all = m == 0 ? z : tape.apply(ops::Concatenate{static_cast<index_t>(m), 1}, all, z);
+      if (moves) moves->insert(moves->end(), {move, shift});
     }
     const Var<T> pool = tape.apply(ops::MaskedMean<T>{rows.present, count()}, all);
     return tape.apply(ops::Concatenate{count(), 1}, all, pool);

@@ -19,7 +19,26 @@ inline nn::TransformerConfig transformer_from(const nlohmann::json& j) {
   return {j.at("width").get<index_t>(), j.at("layers").get<index_t>(), j.at("heads").get<index_t>(),
           j.at("mlp_factor").get<index_t>(), j.at("time_width").get<index_t>()};
 }
-/// What every model file holds: parameters, standardisation, nodes and SDE.
+inline nlohmann::json to_json(const diffusion::ConditionWeights& c) {
+  return {{"joint", c.joint},
+          {"posterior", c.posterior},
+          {"likelihood", c.likelihood},
+          {"sparse", c.sparse},
+          {"dense", c.dense},
+          {"sparse_probability", c.sparse_probability},
+          {"dense_probability", c.dense_probability},
+          {"marginal", c.marginal}};
+}
+inline diffusion::ConditionWeights conditions_from(const nlohmann::json& j) {
+  const auto number = [&](const char* name) { return j.at(name).get<double>(); };
+  const diffusion::ConditionWeights c{
+      number("joint"), number("posterior"),          number("likelihood"),        number("sparse"),
+      number("dense"), number("sparse_probability"), number("dense_probability"), number("marginal")};
+  c.check();
+  return c;
+}
+/// What every model file holds: parameters, standardisation, nodes, SDE and the condition masks it was
+/// trained with, which a training that goes on needs.
 template <class Model>
 io::Safetensors model_tensors(const Model& model, const char* format, nlohmann::json configuration) {
   io::Safetensors file;
@@ -28,6 +47,7 @@ io::Safetensors model_tensors(const Model& model, const char* format, nlohmann::
   configuration["nodes"] = model.nodes().names;
   configuration["parameters"] = model.nodes().parameters;
   configuration["sde"] = to_json(model.sde());
+  configuration["conditions"] = to_json(model.config().conditions);
   file.metadata = {{"format", format}, {"configuration", configuration.dump()}};
   return file;
 }
@@ -80,6 +100,7 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
                               SimformerConfig config;
                               config.network.transformer = detail::transformer_from(j.at("transformer"));
                               config.network.value_octaves = j.at("value_octaves").get<index_t>();
+                              config.conditions = detail::conditions_from(j.at("conditions"));
                               auto transforms = detail::transforms_of(file, path, j);
                               Simformer<B, S> model(std::move(backend), detail::nodes_from(j, transforms),
                                                     config, detail::sde_from<S>(j.at("sde")));
@@ -101,6 +122,7 @@ void save(const DomainAdaptive<B, S>& model, const std::filesystem::path& path) 
   }
   detail::model_tensors(model, detail::domain_adaptive_format,
                         {{"transformer", detail::to_json(c.transformer)},
+                         {"value_octaves", c.value_octaves},
                          {"embedding_width", c.embedding_width},
                          {"encoder_hidden", c.encoder_hidden},
                          {"adapter_hidden", c.adapter_hidden},
@@ -114,9 +136,11 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
       path, detail::domain_adaptive_format, [&](const io::Safetensors& file, const nlohmann::json& j) {
         DomainAdaptiveConfig config;
         config.transformer = detail::transformer_from(j.at("transformer"));
+        config.value_octaves = j.at("value_octaves").get<index_t>();
         config.embedding_width = j.at("embedding_width").get<index_t>();
         config.encoder_hidden = j.at("encoder_hidden").get<std::vector<index_t>>();
         config.adapter_hidden = j.at("adapter_hidden").get<std::vector<index_t>>();
+        config.conditions = detail::conditions_from(j.at("conditions"));
         std::vector<std::pair<std::string, std::vector<std::string>>> surveys;
         for (const auto& s : j.at("surveys"))
           surveys.emplace_back(s.at("name").get<std::string>(),

@@ -11,7 +11,7 @@ namespace sbi {
 /// Sizes of a score network.
 struct ScoreNetworkConfig {
   nn::TransformerConfig transformer;
-  index_t value_octaves = 4; ///< Fourier features of a value, see nn::ValueEmbedding
+  index_t value_octaves = nn::ValueEmbedding{}.octaves; ///< Fourier features of a value
   index_t embedding_tokens =
       0; ///< tokens that arrive as vectors (embeddings of surveys) beside the scalar nodes
   index_t embedding_width = 0; ///< length of those vectors

@@ -40,12 +40,15 @@ template <class T> struct StandardRows {
   }
 };
 
-/// Rows of a data set that are held out: every k-th, so that both parts cover it evenly.
+/// Rows of a data set that are held out, evenly spaced, so that both parts cover it: of the first n rows the
+/// whole part of share n.
 struct Split {
   std::vector<index_t> train, held_out;
   Split(index_t rows, double share) {
-    const index_t stride = share > 0 ? std::max<index_t>(2, std::llround(1 / share)) : rows + 1;
-    for (index_t i = 0; i < rows; ++i) (i % stride == stride - 1 ? held_out : train).push_back(i);
+    const auto of_first = [&](index_t n) { // 20 times 0.05 shall not be less than 1
+      return static_cast<index_t>(std::floor(share * static_cast<double>(n) + 1e-9));
+    };
+    for (index_t i = 0; i < rows; ++i) (of_first(i + 1) > of_first(i) ? held_out : train).push_back(i);
   }
 };
 
