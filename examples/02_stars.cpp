@@ -215,18 +215,13 @@ private:
 
   void report() const {
     using sbi::diagnostics::PosteriorScores;
-    std::string table;
-    const auto line = [&](const char* format, auto... values) {
-      char buffer[256];
-      std::snprintf(buffer, sizeof buffer, format, values...);
-      table += buffer;
-    };
-    line("%-22s %-9s %7s %7s   %s\n", "model", "stars", "CRPS", "NLL",
-         "RMSE of log M, [M/H], A_V, log d, log Teff, log L, log g | 68 % coverage of each");
+    example::Table table;
+    table.add("%-22s %-9s %7s %7s   %s\n", "model", "stars", "CRPS", "NLL",
+              "RMSE of log M, [M/H], A_V, log d, log Teff, log L, log g | 68 % coverage of each");
     sbi::io::Results results, scores;
     for (const Row& r : rows_) {
-      line("%-22s %-9s %7.4f %7.3f  ", r.name.c_str(), r.domain.c_str(), r.scores.mean_crps(),
-           r.scores.mean_nll());
+      table.add("%-22s %-9s %7.4f %7.3f  ", r.name.c_str(), r.domain.c_str(), r.scores.mean_crps(),
+                r.scores.mean_nll());
       sbi::io::Results entry;
       entry.set("crps", r.scores.mean_crps()).set("nll", r.scores.mean_nll());
       std::string coverage;
@@ -234,7 +229,7 @@ private:
         std::size_t j = 0;
         for (const auto& name : names) {
           const auto& p = of.parameters[j++];
-          line(" %.4f", p.mean.rmse);
+          table.add(" %.4f", p.mean.rmse);
           coverage += sbi::text(" ", static_cast<int>(std::lround(100 * p.coverage_68)));
           sbi::io::Results one;
           one.set("rmse", p.mean.rmse).set("bias", p.mean.bias).set("crps", p.crps).set("nll", p.nll);
@@ -244,28 +239,28 @@ private:
       };
       put(r.scores, simulator_.parameters);
       put(r.derived, simulator_.derived_names);
-      line(" |%s\n", coverage.c_str());
+      table.add(" |%s\n", coverage.c_str());
       scores.set(r.name + ", " + r.domain, entry);
     }
     results.set("seed", common_.seed).set("simulations", settings_.simulations).set("real", settings_.real);
     results.set("held_out", settings_.held_out).set("samples", settings_.samples);
     results.set("missing", settings_.missing).set("gap", settings_.gap).set("scores", scores);
-    table += "\nCRPS over the prior's standard deviation and NLL are means over log M, [M/H], A_V, log d.\n";
-    table += "Share of the gap to the best possible that is closed on real stars (1: all of it):\n";
+    table.add(
+        "\nCRPS over the prior's standard deviation and NLL are means over log M, [M/H], A_V, log d.\n");
+    table.add("Share of the gap to the best possible that is closed on real stars (1: all of it):\n");
     for (const char* name : {"fine-tuned on pairs", "adapted without pairs", "fully adapted"}) {
       const double crps = closed(name, &PosteriorScores::mean_crps),
                    nll = closed(name, &PosteriorScores::mean_nll);
-      line("  %-22s CRPS %6.2f   NLL %6.2f\n", name, crps, nll);
+      table.add("  %-22s CRPS %6.2f   NLL %6.2f\n", name, crps, nll);
       results.set(std::string("gap closed, ") + name, sbi::io::Results().set("crps", crps).set("nll", nll));
     }
     const double cost = find("fully adapted", "simulated").scores.mean_crps() /
                             find("no adaptation", "simulated").scores.mean_crps() -
                         1;
-    line("Cost of full adaptation on simulated stars: CRPS %+.1f %%\n", 100 * cost);
-    line("%.0f stars/s at %td samples a star\n", static_cast<double>(sampled_stars_) / sampling_seconds_,
-         settings_.samples);
-    std::printf("\n%s", table.c_str());
-    sbi::io::write_file(common_.output / "table.txt", table);
+    table.add("Cost of full adaptation on simulated stars: CRPS %+.1f %%\n", 100 * cost);
+    table.add("%.0f stars/s at %td samples a star\n", static_cast<double>(sampled_stars_) / sampling_seconds_,
+              settings_.samples);
+    table.show(common_.output / "table.txt");
 
     results.set("cost on simulated stars, crps", cost);
     sbi::io::Results seconds;

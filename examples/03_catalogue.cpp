@@ -329,7 +329,7 @@ private:
     }
   }
   /// The catalogue's population (a cluster) is not the prior's (a field). Transport may therefore reweight
-  /// simulations (rho), and weighs little: with weight 0.5 it moves the cluster onto the prior (docs/m67.md).
+  /// simulations (rho), and weighs little: with weight 0.5 it moves the cluster onto the prior.
   static sbi::Alignment alignment() {
     sbi::Alignment a;
     a.contrastive = 0.05, a.transport = 0.05, a.pairs = 0.2, a.pair_score = 1, a.attraction = 1;
@@ -526,40 +526,41 @@ private:
     std::vector<std::string> methods;
     for (const Row& r : rows_)
       if (r.draw == 0) methods.push_back(r.method);
-    std::printf(
-        "\n%zu stars, %zu members, %zu labelled: %td pairs, %zu to judge by (%td of them with a gap)\n\n",
-        c.ids.size(), sky_.members.size(), sky_.labelled.size(), settings_.pairs, test_.size(),
-        incomplete_stars_);
-    std::printf("%-5s %-21s", "draw", "method");
+    example::Table table;
+    table.add("%zu stars, %zu members, %zu labelled: %td pairs, %zu to judge by (%td of them with a gap)\n\n",
+              c.ids.size(), sky_.members.size(), sky_.labelled.size(), settings_.pairs, test_.size(),
+              incomplete_stars_);
+    table.add("%-5s %-21s", "draw", "method");
     for (index_t j = 0; j < static_cast<index_t>(c.labels.size()); ++j)
-      std::printf("  %-27s", in_kelvin(j)
-                                 ? "T_eff [K]: RMSE  NLL  68 %"
-                                 : (c.labels[static_cast<std::size_t>(j)] + ": RMSE  NLL  68 %").c_str());
-    std::printf("  with gaps  distance of members without parallax [pc]\n");
+      table.add("  %-27s", in_kelvin(j)
+                               ? "T_eff [K]: RMSE  NLL  68 %"
+                               : (c.labels[static_cast<std::size_t>(j)] + ": RMSE  NLL  68 %").c_str());
+    table.add("  with gaps  distance of members without parallax [pc]\n");
     const auto line = [&](const std::string& draw, const std::string& method, auto&& figure) {
-      std::printf("%-5s %-21s", draw.c_str(), method.c_str());
+      table.add("%-5s %-21s", draw.c_str(), method.c_str());
       for (std::size_t j = 0; j < c.labels.size(); ++j) {
         const double rmse = figure([j](const Row& r) { return r.labels[j].mean.rmse; });
         if (is_missing(rmse)) {
-          std::printf("  %-27s", "-");
+          table.add("  %-27s", "-");
           continue;
         }
-        std::printf(in_kelvin(static_cast<index_t>(j)) ? "  %8.1f %8.3f %6.0f   " : "  %8.3f %8.3f %6.0f   ",
-                    rmse, figure([j](const Row& r) { return r.labels[j].nll; }),
-                    100 * figure([j](const Row& r) { return r.labels[j].coverage_68; }));
+        table.add(in_kelvin(static_cast<index_t>(j)) ? "  %8.1f %8.3f %6.0f   " : "  %8.3f %8.3f %6.0f   ",
+                  rmse, figure([j](const Row& r) { return r.labels[j].nll; }),
+                  100 * figure([j](const Row& r) { return r.labels[j].coverage_68; }));
       }
-      std::printf("  %8.1f", figure([](const Row& r) { return r.incomplete_rmse; }));
+      table.add("  %8.1f", figure([](const Row& r) { return r.incomplete_rmse; }));
       const double distance = figure([](const Row& r) { return r.distance[2]; });
       if (is_missing(distance))
-        std::printf("    -\n");
+        table.add("    -\n");
       else
-        std::printf("    %.0f (%.0f to %.0f)\n", distance, figure([](const Row& r) { return r.distance[1]; }),
-                    figure([](const Row& r) { return r.distance[3]; }));
+        table.add("    %.0f (%.0f to %.0f)\n", distance, figure([](const Row& r) { return r.distance[1]; }),
+                  figure([](const Row& r) { return r.distance[3]; }));
     };
     for (const Row& r : rows_)
       line(std::to_string(r.draw + 1), r.method, [&](auto&& value) { return value(r); });
     for (const auto& method : methods)
       line("mean", method, [&](auto&& value) { return mean(method, value); });
+    table.show(common_.output / "table.txt");
 
     sbi::io::Results results, draws;
     results.set("seed", common_.seed).set("stars", c.rows()).set("members", sky_.members.size());

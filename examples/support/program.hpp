@@ -48,6 +48,25 @@ int program(int argc, char** argv, const char* what, const char* folder, Common&
   }
 }
 
+/// Text that grows by formatted pieces of at most 255 characters.
+class Table {
+public:
+  template <class... Values> void add(const char* format, Values... values) {
+    char buffer[256];
+    std::snprintf(buffer, sizeof buffer, format, values...);
+    text_ += buffer;
+  }
+  void add(const char* text) { text_ += text; }
+  /// Prints it below an empty line and writes it to a file.
+  void show(const std::filesystem::path& path) const {
+    std::printf("\n%s", text_.c_str());
+    sbi::io::write_file(path, text_);
+  }
+
+private:
+  std::string text_;
+};
+
 class Stopwatch {
 public:
   [[nodiscard]] double seconds() const {
