@@ -162,7 +162,7 @@ private:
             sbi::joint(simulator_),
             {{"gaia", {"G", "BP", "RP", "parallax"}}, {"2mass", {"J", "H", "Ks"}}, {"wise", {"W1", "W2"}}},
             config,
-            sbi::diffusion::VE(3e-3, 10)};
+            sbi::diffusion::VE(1e-2, 10)};
   }
   sbi::FitOptions pretraining() const {
     sbi::FitOptions o;
@@ -192,7 +192,7 @@ private:
   void score(const std::string& name, Model& model, const TestStars& test, sbi::Domain domain) {
     const example::Stopwatch watch;
     sbi::SampleOptions how;
-    how.solver = sbi::diffusion::DpmSolver{12, 5};
+    how.solver = sbi::diffusion::DpmSolver{10, 5};
     const Tensor<double> theta = model.sample(test.data.x, test.data.sigma, domain, settings_.samples,
                                               sbi::Rng(common_.seed).split(99), how);
     sampling_seconds_ += watch.seconds(), sampled_stars_ += test.data.rows();

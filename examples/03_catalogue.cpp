@@ -348,7 +348,7 @@ private:
   Tensor<double> sample(Model& model, const Tensor<double>& x, const Tensor<double>& sigma, Domain domain,
                         index_t n, std::uint64_t stream) const {
     sbi::SampleOptions how;
-    how.solver = sbi::diffusion::DpmSolver{12, 5};
+    how.solver = sbi::diffusion::DpmSolver{10, 5};
     return model.sample(x, sigma, domain, n, rng_.split(stream), how);
   }
   bool in_kelvin(index_t label) const { return parameter(label) == 0; }
