@@ -2,3 +2,4 @@
 // Optimal transport between weighted point clouds.
 #pragma once
 #include <sbi/ot/divergence.hpp>
+#include <sbi/ot/gromov.hpp>

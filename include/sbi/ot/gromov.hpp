@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// Gromov-Wasserstein transport between clouds of different spaces: couples points whose distances to the
+// other points of their own cloud agree.
+//
+//   GW_eps(x, y) = min_P E(P) + eps KL(P | a x b),   P 1 = a, P^T 1 = b,
+//   E(P) = sum_ijkl (|x_i - x_k|^2 - |y_j - y_l|^2)^2 P_ij P_kl.
+//
+// For squared Euclidean distances the four-fold sum never appears (Zhang, Goldfeld, Mroueh, Sriperumbudur
+// 2024, Ann. Stat. 52): with centred clouds, m2 = sum_i a_i |x_i|^2 and M = X^T P Y,
+//   E(P) = K - 4 sum_ij P_ij |x_i|^2 |y_j|^2 - 8 |M|^2
+//        = K + min_A 32 |A|^2 + <P, c_A>,   c_A(i, j) = -4 |x_i|^2 |y_j|^2 - 32 x_i^T A y_j,   A = M / 2,
+// so that A <- M / 2 and P <- Sinkhorn(c_A) in turn are exact block descent: the objective never rises.
+#pragma once
+#include <sbi/core/adapt.hpp>
+#include <sbi/ot/plan_gradient.hpp>
+#include <sbi/ot/sinkhorn.hpp>
+
+#include <Eigen/Eigenvalues>
+
+namespace sbi::ot {
+
+struct GromovOptions {
+  SinkhornOptions sinkhorn; ///< of the inner problems; epsilon in units of the cost, a distance to the fourth
+  double tolerance = 1e-7;  ///< of the objective's relative fall in one round
+  int max_iterations = 500; ///< rounds of the best start
+  int trial_iterations = 10; ///< rounds after which the best start is chosen
+  bool gradients = true;
+};
+
+template <class T> struct GromovResult {
+  double value = 0;       ///< E(P): the distortion of the plan
+  double objective = 0;   ///< E(P) + eps KL(P | a x b)
+  Tensor<T> cost;         ///< [n,m] c_A, the linear problem whose plan this is
+  SinkhornResult<T> plan; ///< its potentials; see `transport_plan`
+  Eigen::MatrixXd moment; ///< [dx,dy] A = X^T P Y / 2 about the means
+  Tensor<T> dx, dy;       ///< [n,dx], [m,dy] gradients of the objective
+  int iterations = 0;
+  /// Whether the objective has settled and the last inner problem has reached its tolerance.
+  bool converged = false;
+};
+
+namespace detail {
+
+/// A centred cloud, its weights and its moments, all in double but for the points.
+template <class T> struct CentredCloud {
+  Tensor<T> points;
+  std::vector<double> weight, square; ///< weights scaled to sum 1; |x_i|^2
+  Eigen::MatrixXd covariance;
+  double m2 = 0, m4 = 0;
+
+  CentredCloud(View<const T> x, const Weights<T>& a)
+      : points(x.shape), weight(a.value), square(a.value.size(), 0),
+        covariance(Eigen::MatrixXd::Zero(x.cols(), x.cols())) {
+    const index_t n = x.rows(), d = x.cols();
+    Eigen::VectorXd mean = Eigen::VectorXd::Zero(d);
+    for (index_t i = 0; i < n; ++i) {
+      weight[static_cast<std::size_t>(i)] /= a.mass;
+      for (index_t k = 0; k < d; ++k)
+        mean[k] += weight[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
+    }
+    Eigen::VectorXd p(d);
+    for (index_t i = 0; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      for (index_t k = 0; k < d; ++k) {
+        p[k] = static_cast<double>(x(i, k)) - mean[k];
+        points(i, k) = static_cast<T>(p[k]);
+      }
+      square[at] = p.squaredNorm();
+      m2 += weight[at] * square[at], m4 += weight[at] * square[at] * square[at];
+      covariance += weight[at] * p * p.transpose();
+    }
+  }
+  [[nodiscard]] index_t size() const { return points.rows(); }
+  [[nodiscard]] Eigen::VectorXd point(index_t i) const {
+    Eigen::VectorXd p(points.cols());
+    for (index_t k = 0; k < p.size(); ++k) p[k] = static_cast<double>(points(i, k));
+    return p;
+  }
+  /// sum_ik a_i a_k |x_i - x_k|^4
+  [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * covariance.squaredNorm(); }
+};
+
+/// The problem between two centred clouds of unit mass.
+template <class B, class T> class GromovProblem {
+public:
+  GromovProblem(const B& be, View<const T> x, View<const T> y, const Weights<T>& a, const Weights<T>& b)
+      : be_(be), x_(x, a), y_(y, b), a_(to_unit(x_)), b_(to_unit(y_)),
+        constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
+
+  /// Moments A that pair the clouds' principal axes, with every choice of signs of the first few: the product
+  /// plan, A = 0, is a saddle for symmetric clouds and never left.
+  [[nodiscard]] std::vector<Eigen::MatrixXd> starts() const {
+    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> p(x_.covariance), q(y_.covariance);
+    const Eigen::Index dx = x_.covariance.rows(), dy = y_.covariance.rows(), axes = std::min(dx, dy);
+    const Eigen::Index free = std::min<Eigen::Index>(axes, 4);
+    std::vector<Eigen::MatrixXd> out;
+    for (unsigned signs = 0; signs < 1u << free; ++signs) {
+      Eigen::MatrixXd m = Eigen::MatrixXd::Zero(dx, dy);
+      for (Eigen::Index k = 0; k < axes; ++k) {
+        const double spread =
+            std::sqrt(std::max(0.0, p.eigenvalues()[dx - 1 - k] * q.eigenvalues()[dy - 1 - k]));
+        const double sign = k < free && (signs >> k & 1u) ? -1 : 1;
+        m += sign * spread / 2 * p.eigenvectors().col(dx - 1 - k) *
+             q.eigenvectors().col(dy - 1 - k).transpose();
+      }
+      out.push_back(std::move(m));
+    }
+    return out;
+  }
+  /// One round from out.moment: the plan of its cost, the objective it gives and the next moment.
+  void round(const SinkhornOptions& options, GromovResult<T>& out) const {
+    write_cost(out.moment, out.cost);
+    const SinkhornResult<T> before = std::move(out.plan);
+    out.plan = sinkhorn(be_, out.cost.view(), a_, b_, options, before.f.empty() ? nullptr : &before);
+    double squares = 0; // sum_ij P_ij |x_i|^2 |y_j|^2
+    const Eigen::MatrixXd next = moment(out, options.epsilon, squares) / 2;
+    // E of the plan itself, whose moment is not the one that it was made for.
+    out.value = constant_ - 4 * squares - 32 * next.squaredNorm();
+    const double linear = -4 * squares - 64 * out.moment.cwiseProduct(next).sum(); // <P, c_A>
+    out.objective = out.value + out.plan.value - linear;
+    out.moment = next;
+    ++out.iterations;
+  }
+  /// Gradients of the objective by the envelope theorem: plan and moment are held.
+  void gradients(double eps, GromovResult<T>& out) const {
+    out.dx = gradient(x_, y_, out.cost.view(), a_, b_, out.plan.f, out.plan.g, eps, out.moment);
+    const Tensor<T> turned = transposed<T>(out.cost.view(), out.cost.rows());
+    out.dy = gradient(y_, x_, turned.view(), b_, a_, out.plan.g, out.plan.f, eps, out.moment.transpose());
+  }
+
+private:
+  static std::vector<T> to_unit(const CentredCloud<T>& cloud) {
+    return {cloud.weight.begin(), cloud.weight.end()};
+  }
+  void write_cost(const Eigen::MatrixXd& a, Tensor<T>& cost) const {
+    const index_t n = x_.size(), m = y_.size(), d = y_.points.cols();
+    if (cost.size() == 0) cost = Tensor<T>(Shape{n, m});
+    Tensor<T> factor(Shape{x_.points.cols(), d}), left(Shape{n, d});
+    for (index_t i = 0; i < factor.rows(); ++i)
+      for (index_t k = 0; k < d; ++k) factor(i, k) = static_cast<T>(-32 * a(i, k));
+    gemm(be_, x_.points.view(), Transpose::no, factor.view(), Transpose::no, left.view(), Write::overwrite);
+    be_.for_each((n + row_block - 1) / row_block, [&](index_t block) {
+      const FlushDenormals flush;
+      const index_t first = block * row_block, rows = std::min(row_block, n - first);
+      gemm(be_, left.view().row_block(first, rows), Transpose::no, y_.points.view(), Transpose::yes,
+           cost.view().row_block(first, rows), Write::overwrite);
+      for (index_t i = first; i < first + rows; ++i) {
+        const double square = -4 * x_.square[static_cast<std::size_t>(i)];
+        for (index_t j = 0; j < m; ++j)
+          cost(i, j) += static_cast<T>(square * y_.square[static_cast<std::size_t>(j)]);
+      }
+    });
+  }
+  /// sum_j P_ij (y_j, |y_j|^2) of every row i: [n, dy + 1].
+  static Tensor<double> means(const B& be, View<const T> cost, const CentredCloud<T>& y, std::span<const T> a,
+                              std::span<const T> b, const std::vector<T>& f, const std::vector<T>& g,
+                              double eps) {
+    const Weights<T> wa("a", a, cost.rows()), wb("b", b, cost.cols());
+    const std::vector<T> left = biases<T>(wa.log, f, eps), right = biases<T>(wb.log, g, eps);
+    const index_t m = cost.cols(), d = y.points.cols();
+    Tensor<double> out(Shape{cost.rows(), d + 1});
+    for_each_row(be, cost.rows(), [&](index_t i) {
+      const ArenaScope scope(be.arena());
+      T* p = be.arena().template array<T>(m);
+      plan_row(row_of(be, m), cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
+               static_cast<T>(1 / eps), p);
+      double* sum = out.row(i);
+      std::fill_n(sum, d + 1, 0.0);
+      for (index_t j = 0; j < m; ++j) {
+        const double w = static_cast<double>(p[j]);
+        for (index_t k = 0; k < d; ++k) sum[k] += w * static_cast<double>(y.points(j, k));
+        sum[d] += w * y.square[static_cast<std::size_t>(j)];
+      }
+    });
+    return out;
+  }
+  /// X^T P Y, and the sum of P_ij |x_i|^2 |y_j|^2.
+  [[nodiscard]] Eigen::MatrixXd moment(const GromovResult<T>& out, double eps, double& squares) const {
+    const Tensor<double> of = means(be_, out.cost.view(), y_, a_, b_, out.plan.f, out.plan.g, eps);
+    const index_t d = y_.points.cols();
+    Eigen::MatrixXd m = Eigen::MatrixXd::Zero(x_.points.cols(), d);
+    for (index_t i = 0; i < x_.size(); ++i) {
+      m += x_.point(i) * Eigen::Map<const Eigen::RowVectorXd>(of.row(i), d);
+      squares += x_.square[static_cast<std::size_t>(i)] * of(i, d);
+    }
+    return m;
+  }
+  Tensor<T> gradient(const CentredCloud<T>& x, const CentredCloud<T>& y, View<const T> cost,
+                     std::span<const T> a, std::span<const T> b, const std::vector<T>& f,
+                     const std::vector<T>& g, double eps, const Eigen::MatrixXd& moment) const {
+    const Tensor<double> of = means(be_, cost, y, a, b, f, g, eps);
+    const index_t n = x.size(), d = y.points.cols();
+    Eigen::MatrixXd all(n, x.points.cols());
+    for (index_t i = 0; i < n; ++i) {
+      const Eigen::VectorXd p = x.point(i);
+      const double w = x.weight[static_cast<std::size_t>(i)], square = x.square[static_cast<std::size_t>(i)];
+      all.row(i) = w * ((8 * square + 8 * x.m2 - 8 * y.m2) * p + 16 * x.covariance * p) - 8 * of(i, d) * p -
+                   32 * moment * Eigen::Map<const Eigen::VectorXd>(of.row(i), d);
+    }
+    const Eigen::RowVectorXd drift = all.colwise().sum(); // centring takes out what moves all points alike
+    Tensor<T> out(x.points.shape());
+    for (index_t i = 0; i < n; ++i)
+      for (index_t k = 0; k < out.cols(); ++k)
+        out(i, k) = static_cast<T>(all(i, k) - x.weight[static_cast<std::size_t>(i)] * drift[k]);
+    return out;
+  }
+
+  const B& be_;
+  CentredCloud<T> x_, y_;
+  std::vector<T> a_, b_;
+  double constant_;
+};
+
+} // namespace detail
+
+/// Entropic Gromov-Wasserstein transport of x [n, dx] with weights a to y [m, dy] with weights b (empty:
+/// uniform; both are scaled to sum 1) under squared Euclidean distances. The problem is not convex: it starts
+/// from the pairings of the principal axes with all signs of the first four (up to 16 starts), and goes on
+/// with the best after `trial_iterations`. A round costs a Sinkhorn solution of an [n, m] problem, warm from
+/// the last one. Throws ShapeError for clouds without points, ValueError for coordinates, weights or options
+/// that are not usable; whether the result converged it says itself.
+template <class B, class T = typename B::compute_t>
+[[nodiscard]] GromovResult<T>
+entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_identity_t<View<const T>> y,
+                std::type_identity_t<std::span<const T>> a, std::type_identity_t<std::span<const T>> b,
+                const GromovOptions& options) {
+  SinkhornOptions run = options.sinkhorn;
+  detail::check(run);
+  if (is_finite(run.rho_a) || is_finite(run.rho_b))
+    throw ValueError(
+        sbi::text("gromov: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b, "; want infinity for both"));
+  if (options.max_iterations < 1 || options.trial_iterations < 1)
+    throw ValueError(sbi::text("gromov: ", options.max_iterations, " iterations, ", options.trial_iterations,
+                               " of a trial; want at least 1"));
+  if (!(options.tolerance >= 0))
+    throw ValueError(sbi::text("gromov: tolerance = ", options.tolerance, "; want >= 0"));
+  detail::check_points("gromov", "x", x);
+  detail::check_points("gromov", "y", y);
+  const detail::GromovProblem<B, T> problem(be, x, y, Weights<T>("a", a, x.rows()),
+                                            Weights<T>("b", b, y.rows()));
+
+  GromovResult<T> best;
+  double before = std::numeric_limits<double>::infinity();
+  bool first = true;
+  const auto settled = [&](double now) {
+    const bool yes = before - now <= options.tolerance * std::max(std::abs(now), std::abs(before));
+    before = now;
+    return yes;
+  };
+  for (const Eigen::MatrixXd& start : problem.starts()) {
+    GromovResult<T> trial;
+    trial.moment = start;
+    for (int i = 0; i < std::min(options.trial_iterations, options.max_iterations); ++i)
+      problem.round(run, trial);
+    if (first || trial.objective < best.objective) best = std::move(trial);
+    first = false;
+  }
+  before = best.objective;
+  bool done = false;
+  while (!done && best.iterations < options.max_iterations) {
+    problem.round(run, best);
+    done = settled(best.objective);
+  }
+  best.converged = done && best.plan.converged;
+  if (options.gradients) problem.gradients(run.epsilon, best);
+  return best;
+}
+
+} // namespace sbi::ot
