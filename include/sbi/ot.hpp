@@ -3,3 +3,4 @@
 #pragma once
 #include <sbi/ot/divergence.hpp>
 #include <sbi/ot/gromov.hpp>
+#include <sbi/ot/keypoint.hpp>
