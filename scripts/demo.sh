@@ -4,32 +4,39 @@
 # open cluster M67 is at hand, infers its real members. Ends with the tables and the paths of the pictures.
 # SBI_DATA_DIR names the folder with the data (default: ../shared/data next to this repository).
 set -eu
+# A relative folder means the caller's.
+data=${SBI_DATA_DIR:-$(dirname "$0")/../../shared/data}
+if [ -d "$data" ]; then data=$(cd "$data" && pwd); fi
 cd "$(dirname "$0")/.."
 
 scripts/dependencies.sh
 
-programs="02_stars"
-data=${SBI_DATA_DIR:-../shared/data}
-if [ -d "$data/m67_ngc2682" ]; then
-  programs="$programs 03_catalogue"
-else
-  echo "demo: no folder m67_ngc2682 in '$data': the real cluster is left out (set SBI_DATA_DIR to include it)"
-fi
-for program in $programs; do
-  if [ ! -f "examples/$program.cpp" ]; then
-    echo "demo: examples/$program.cpp is missing, so there is nothing to run" >&2
-    exit 1
+programs="02_stars 03_catalogue"
+for folder in m67_ngc2682 ck04 isochrones_parsec_fsps passbands_speclite; do
+  if [ ! -d "$data/$folder" ]; then
+    echo "demo: no folder $folder in '$data': the real cluster is left out (docs/data.md, SBI_DATA_DIR)"
+    programs="02_stars"
+    break
   fi
 done
-
 # shellcheck disable=SC2086
 scripts/build.sh release $programs
 
+# run PROGRAM FLAGS...: not again while its results are newer than the program.
+run() {
+  program=$1
+  shift
+  if [ -n "$(find "out/$program/results.json" -newer "build/release/examples/$program" 2>/dev/null)" ]; then
+    echo "demo: out/$program is up to date"
+  else
+    "build/release/examples/$program" "$@" --output "out/$program"
+  fi
+}
 # Half the training, a quarter of the held-out stars and a third of the samples of a full run: the whole demonstration
 # stays within a quarter of an hour.
-build/release/examples/02_stars --steps 3000 --adapt-steps 1000 --held-out 500 --samples 300 --output out/02_stars
+run 02_stars --steps 3000 --adapt-steps 1000 --held-out 500 --samples 300
 case $programs in
-*03_catalogue*) build/release/examples/03_catalogue --draws 1 --data "$data" --output out/03_catalogue ;;
+*03_catalogue*) run 03_catalogue --draws 1 --data "$data" ;;
 esac
 
 echo

@@ -88,7 +88,9 @@ TEST_CASE("diagnostics/scores: missing truths are skipped, threads change nothin
   CHECK(std::memcmp(one.means.data(), two.means.data(), sizeof(double) * objects * 2) == 0);
 
   for (index_t i = 0; i < objects; ++i) draws.truth(i, 0) = sbi::missing; // no truth at all
-  CHECK(score_posteriors(sbi::Cpu<>(1), draws.samples, draws.truth, priors).parameters[0].mean.count == 0);
+  const auto unknown = score_posteriors(sbi::Cpu<>(1), draws.samples, draws.truth, priors).parameters[0];
+  CHECK(unknown.mean.count == 0);
+  for (double v : {unknown.crps, unknown.nll, unknown.coverage_68}) CHECK(sbi::is_missing(v));
 
   CHECK_THROWS_AS((void)score_posteriors(sbi::Cpu<>(1), draws.samples, draws.truth, {priors[0]}),
                   sbi::ShapeError);

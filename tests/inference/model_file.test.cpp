@@ -73,6 +73,7 @@ TEST_CASE("inference/model_file: a Simformer comes back with the same samples") 
   CHECK(again.nodes().parameters == 2);
   CHECK(again.nodes().bounds[0].high == 1);
   CHECK(again.parameters().values() == model.parameters().values());
+  CHECK(again.standardised());
   CHECK(again.sde().beta_max() == 15);
   const auto& masks = again.config().conditions; // a training that goes on draws the same ones
   CHECK(masks.likelihood == 3);

@@ -164,6 +164,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("inference/simformer: training further keeps the standardisation") {
+  auto model = line_model();
+  sbi::FitOptions o = brief(3);
+  o.validate_every = 3;
+  (void)sbi::fit(model, Line{}, o);
+  const double mean = model.transforms()[1].mean(), deviation = model.transforms()[1].stddev();
+  auto far_off = sbi::simulate(model.backend(), Line{}, 200, sbi::Rng(1));
+  for (double& v : far_off.x) v = 5 + v / 10;
+  (void)sbi::fit(model, far_off, o);
+  CHECK(model.transforms()[1].mean() == mean);
+  CHECK(model.transforms()[1].stddev() == deviation);
+}
+
 TEST_CASE("inference/simformer: same samples for any number of threads, and the first rows for any n") {
   auto one = line_model(sbi::Cpu<>(1)), two = line_model(sbi::Cpu<>(2));
   (void)sbi::fit(one, Line{}, brief(30));

@@ -166,6 +166,25 @@ TEST_CASE("inference/trainer: a checkpoint of another run or a damaged one is re
   CHECK(refused(o).find(o.checkpoint) != std::string::npos);
 }
 
+TEST_CASE("inference/trainer: a checkpoint of another start is refused") {
+  const Folder folder;
+  sbi::FitOptions o = first_steps();
+  o.checkpoint = (folder.path / "state").string();
+  (void)run(1, o);
+  Regression other; // as a second member of an ensemble would have
+  other.parameters.values()[0] += 1;
+  CHECK_THROWS_AS((void)run(1, o, other), sbi::FileError);
+}
+
+TEST_CASE("inference/trainer: a validation that is not finite stops training") {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  for (const std::vector<double>& bad : {std::vector<double>{3, nan}, {inf}, {3, inf}}) {
+    Regression task;
+    task.validation = bad;
+    CHECK_THROWS_AS((void)run(1, options(), task), sbi::NumericalError);
+  }
+}
+
 TEST_CASE("inference/trainer: a loss that is not finite stops training and names the step") {
   Regression task;
   task.poison_at = 17;

@@ -63,6 +63,29 @@ std::string data_file(const std::string& name) {
 
 } // namespace
 
+TEST_CASE("io/fits: text of ASCII tables has the width of its column") {
+  const Scratch scratch;
+  const std::string path = scratch / "ascii.fits";
+  {
+    fitsfile* file = nullptr;
+    int status = 0;
+    char name[] = "name", number[] = "number", a20[] = "A20", e[] = "E14.6";
+    char *names[] = {name, number}, *formats[] = {a20, e};
+    fits_create_file(&file, path.c_str(), &status);
+    fits_create_tbl(file, ASCII_TBL, 0, 2, names, formats, nullptr, "LIST", &status);
+    char first[] = "a name of 20 letters", second[] = "short";
+    char* values[] = {first, second};
+    double numbers[] = {1.5, -2};
+    fits_write_col(file, TSTRING, 1, 1, 1, 2, values, &status);
+    fits_write_col(file, TDOUBLE, 2, 1, 1, 2, numbers, &status);
+    fits_close_file(file, &status);
+    REQUIRE(status == 0);
+  }
+  const FitsTable table(path, "LIST");
+  CHECK(table.strings("name") == std::vector<std::string>{"a name of 20 letters", "short"});
+  CHECK(table.numbers("number") == std::vector<double>{1.5, -2});
+}
+
 TEST_CASE("io/fits: a table comes back as it was written, NaN, units, 64-bit identifiers and text included") {
   const Scratch scratch;
   const std::string path = scratch / "stars.fits";

@@ -120,6 +120,26 @@ TEST_CASE("ops/contrastive: neither a common factor nor a collapse pays") {
   CHECK(value(loss, a, a) < at);
 }
 
+TEST_CASE("ops/contrastive: partners' distance counts in units of the spread, wherever the clouds lie") {
+  const index_t n = 9, d = 4;
+  Tensor<double> a = random_rows(8, n, d), b = random_rows(9, n, d);
+  for (double origin : {0.0, 100.0}) {
+    for (Tensor<double>* z : {&a, &b})
+      for (double& v : *z) v += origin;
+    double distance = 0, variance = 0, square = 0;
+    for (index_t k = 0; k < d; ++k)
+      for (const Tensor<double>* z : {&a, &b}) {
+        double mean = 0;
+        for (index_t i = 0; i < n; ++i) mean += (*z)(i, k) / static_cast<double>(n);
+        for (index_t i = 0; i < n; ++i)
+          variance += std::pow((*z)(i, k) - mean, 2), square += std::pow((*z)(i, k), 2);
+      }
+    for (index_t k = 0; k < n * d; ++k) distance += std::pow(a.data()[k] - b.data()[k], 2);
+    CHECK(value(ops::PairLoss<double>{0.3, 2, {}}, a, b) - value(ops::InfoNce<double>{0.3, {}}, a, b) ==
+          doctest::Approx(2 * distance / (variance + 1e-6 * square)).epsilon(1e-10));
+  }
+}
+
 TEST_CASE("ops/contrastive: what is wrong is named") {
   const Tensor<double> a(Shape{3, 2}), b(Shape{3, 2}), mask(Shape{2});
   CHECK_THROWS_WITH_AS((void)value(ops::InfoNce<double>{0, {}}, a, b), "info nce: temperature = 0; want > 0",

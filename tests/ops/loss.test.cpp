@@ -19,3 +19,13 @@ TEST_CASE("ops/loss: a weighted sum of squares by hand") {
   CHECK(in.grad.data[1] == -20);
   CHECK(in.grad.data[2] == 0);
 }
+
+TEST_CASE("ops/loss: constants with gaps between their rows are refused") {
+  sbi::Cpu<float> be;
+  sbi::Tape tape(be);
+  const sbi::Tensor<float> wide({2, 4}), narrow({2, 3});
+  const auto in = tape.input(narrow.view());
+  CHECK_THROWS_AS(
+      (void)tape.apply(sbi::ops::WeightedSquares<float>{wide.view().columns(0, 3), narrow.view()}, in),
+      sbi::ShapeError);
+}

@@ -259,6 +259,20 @@ TEST_CASE("ot/divergence: points without weight change nothing and get the gradi
   }
 }
 
+TEST_CASE("ot/divergence: a far point without weight does not disturb the reweighting") {
+  // Its own weight would be exp(1600) times another's, which no number holds.
+  const Tensor<double> x(Shape{4, 1}, {0, 0.3, 0.6, 40}), y(Shape{3, 1}, {0, 0.5, 40});
+  const Vector a{0.4, 0.3, 0.3, 0};
+  const Tensor<double> fewer(Shape{3, 1}, {0, 0.3, 0.6});
+  auto o = options(1);
+  o.sinkhorn.rho_a = 1, o.sinkhorn.rho_b = inf;
+  const auto s = ot::sinkhorn_divergence(be, ot::SquaredEuclidean{}, x.view(), y.view(), a, {}, o);
+  CHECK(s.converged);
+  CHECK(s.w[3] == 0);
+  CHECK(s.value == doctest::Approx(value(ot::SquaredEuclidean{}, fewer, y, Vector{0.4, 0.3, 0.3},
+                                         Vector(3, 1.0 / 3), o)));
+}
+
 TEST_CASE("ot/divergence: an unconverged problem is refused, or reported where asked") {
   const Tensor<double> x = random_points(19, 12, 2), y = random_points(20, 12, 2);
   auto o = options(0.01);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention for short sequences, one (sample, head) at a time in the first cache: no permuted copies of q, k,
-// v.
+// Attention for short sequences, all heads of a sample at a time in the first cache: no permuted copies of q,
+// k, v.
 #pragma once
 #include <sbi/backend/gemm.hpp>
 #include <sbi/backend/rows.hpp>

@@ -56,7 +56,9 @@ private:
     return threads == 0 ? tbb::task_arena::automatic : threads;
   }
   struct Shared {
-    explicit Shared(int threads) : pool(threads) {}
+    // At once: workers take over the floating-point mode of the moment, and a first call from under a tape
+    // would hand its flushing of denormals to users' code.
+    explicit Shared(int threads) : pool(threads) { pool.initialize(); }
     tbb::task_arena pool;
     tbb::enumerable_thread_specific<Arena> arenas;
   };

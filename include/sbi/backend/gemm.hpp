@@ -98,7 +98,8 @@ template <class T, int N> void transpose_into(View<const T> from, T* to, index_t
     }
 }
 
-/// C (+)= A op(B). Panels of a transposed B go through scratch that fits the first cache.
+/// C (+)= A op(B). Panels of a transposed B go through scratch that fits the first cache (the second where
+/// vectors have 16 lanes).
 template <class T, int N>
 void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
              index_t a_col, const T* b, index_t b_row, Transpose tb, T* c, index_t c_row, const T* bias,

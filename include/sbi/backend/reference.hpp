@@ -8,8 +8,8 @@
 
 namespace sbi {
 
-/// The oracle: every kernel as the loop its definition says, one thread, accumulation in double. Slow on
-/// purpose and simple enough to be read as the specification of the fast ones.
+/// The oracle: products and attention as the loops of their definition, row kernels one element at a time
+/// from the one source they share with Cpu; one thread, accumulation in double.
 template <class T = double> class Reference {
 public:
   static_assert(std::is_floating_point_v<T>, "sbi: Reference<T> wants float or double");

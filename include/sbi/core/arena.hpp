@@ -24,8 +24,6 @@ public:
   Arena() = default;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  Arena(Arena&&) = default;
-  Arena& operator=(Arena&&) = default;
 
   [[nodiscard]] void* raw(std::size_t bytes) {
     bytes = (bytes + alignment - 1) / alignment * alignment;

@@ -6,7 +6,7 @@
 namespace sbi {
 
 /// A value and its derivative along one direction: forward-mode differentiation of any function written for a
-/// generic number type. T may itself be a vector of lanes.
+/// generic number type. T may itself be a vector of lanes, for functions that vectors have, too.
 template <class T> struct Dual {
   T value, slope;
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <sbi/core/shape.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -50,7 +51,8 @@ public:
   /// Uniform on the open interval (0, 1), 53 bits.
   double uniform() {
     const std::uint64_t a = (*this)() >> 5, b = (*this)() >> 6;
-    return (static_cast<double>(a << 26 | b) + 0.5) * 0x1p-53;
+    return std::min((static_cast<double>(a << 26 | b) + 0.5) * 0x1p-53,
+                    1 - 0x1p-53); // the last one rounds up
   }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Standard normal (Box-Muller; the second value is kept for the next call).
@@ -67,7 +69,7 @@ public:
   double normal(double mean, double sigma) { return mean + sigma * normal(); }
   /// Uniform on {0, ..., n - 1}; n must be positive. Bias below n / 2^64.
   index_t below(index_t n) {
-    const std::uint64_t word = (std::uint64_t{(*this)()} << 32) | (*this)();
+    const std::uint64_t high = (*this)(), word = high << 32 | (*this)();
     __extension__ using wide = unsigned __int128;
     return static_cast<index_t>((static_cast<wide>(word) * static_cast<std::uint64_t>(n)) >> 64);
   }

@@ -29,7 +29,7 @@ template <class T, class Space = Host> struct View {
   [[nodiscard]] constexpr index_t rows() const { return shape.rows(); }
   [[nodiscard]] constexpr index_t cols() const { return shape.cols(); }
   [[nodiscard]] constexpr index_t size() const { return shape.size(); }
-  [[nodiscard]] constexpr bool contiguous() const { return row_stride == shape.cols(); }
+  [[nodiscard]] constexpr bool contiguous() const { return row_stride == shape.cols() || rows() == 1; }
   [[nodiscard]] constexpr explicit operator bool() const { return data != nullptr; }
   [[nodiscard]] constexpr T* row(index_t r) const { return data + r * row_stride; }
   [[nodiscard]] constexpr T& operator()(index_t r, index_t c) const { return data[r * row_stride + c]; }

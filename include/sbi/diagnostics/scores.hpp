@@ -13,13 +13,14 @@
 
 namespace sbi::diagnostics {
 
-/// How well the posteriors of many objects hold their known truths, for one parameter.
+/// How well the posteriors of many objects hold their known truths, for one parameter. Missing (NaN) where no
+/// object has a truth.
 struct ParameterScore {
-  PointErrors mean; ///< of the posterior mean
-  double crps = 0;  ///< mean over objects, over the prior's standard deviation
-  double nll = 0;   ///< mean negative log density of the marginal at the truth, see MarginalDensity
+  PointErrors mean;      ///< of the posterior mean
+  double crps = missing; ///< mean over objects, over the prior's standard deviation
+  double nll = missing;  ///< mean negative log density of the marginal at the truth, see MarginalDensity
   Coverage coverage;
-  double coverage_68 = 0; ///< fraction of the objects inside their central 68 % interval
+  double coverage_68 = missing; ///< fraction of the objects inside their central 68 % interval
 };
 
 /// Where a parameter lies a priori: its range, for the floor of the density, and its spread, the unit of its
@@ -81,18 +82,20 @@ template <class B>
   for (index_t j = 0; j < parameters; ++j) {
     ParameterScore score;
     std::vector<double> estimates, truths;
+    double crps_sum = 0, nll_sum = 0, inside = 0;
     for (index_t i = 0; i < objects; ++i) {
       if (is_missing(truth(i, j))) continue;
       estimates.push_back(means(i, j)), truths.push_back(truth(i, j));
-      score.crps += crps_of(i, j), score.nll += nll_of(i, j);
+      crps_sum += crps_of(i, j), nll_sum += nll_of(i, j);
     }
     if (!truths.empty()) {
+      const auto known = static_cast<double>(truths.size());
       score.mean = point_errors(estimates, truths);
-      score.crps /= static_cast<double>(truths.size()), score.nll /= static_cast<double>(truths.size());
+      score.crps = crps_sum / known, score.nll = nll_sum / known;
       const auto u = ranks.of(j);
       score.coverage = central_coverage(u);
-      for (double v : u)
-        score.coverage_68 += std::abs(2 * v - 1) <= 0.68 ? 1.0 / static_cast<double>(u.size()) : 0.0;
+      for (double v : u) inside += std::abs(2 * v - 1) <= 0.68 ? 1.0 : 0.0;
+      score.coverage_68 = inside / known;
     }
     out.parameters.push_back(score);
   }

@@ -54,6 +54,7 @@ template <class T, class F> void for_each_latent(View<T> x, const Latent& latent
 /// conditioned nodes, which is the denoised value of pure noise to order (alpha / sigma)^2. So x_T = sigma z
 /// + alpha x0_hat(sigma z): its mean is right to the third order in alpha / sigma, where a start at N(0,
 /// alpha^2 + sigma^2) is wrong in the first and leaves the ODE's samples shifted by that share of the mean.
+/// Its deviation is too large by v alpha^2 / (2 sigma^2) for data of variance v: 0.2 % at sigma = 15 alpha.
 /// One network evaluation. Returns the rows' streams.
 template <Sde S, class T, class D>
 std::vector<Rng> start(const S& sde, D& denoise, const Rng& rng, index_t first_row, const Latent& latent,

@@ -2,21 +2,13 @@
 #pragma once
 #include <sbi/inference/alignment.hpp>
 #include <sbi/inference/domain_adaptation.hpp>
+#include <sbi/inference/domain_data.hpp>
 #include <sbi/inference/trainer.hpp>
 #include <sbi/inference/training_rows.hpp>
 
 #include <numeric>
 
 namespace sbi {
-
-/// What a domain-adaptive model learns from. Parts may be empty: no real stars, no pairs, or pairs only
-/// (fine-tuning).
-struct DomainData {
-  Dataset simulated;                 ///< theta, x, sigma
-  Tensor<double> real_x, real_sigma; ///< unlabelled real rows [n, observables]
-  Dataset pairs;                     ///< real rows whose theta is known, in whole or in part (NaN: unknown)
-  Tensor<double> partner_x, partner_sigma; ///< the same stars in the simulator, row by row with `pairs`
-};
 
 /// Score matching on simulated and paired real rows, and the losses that couple all rows of a batch, in two
 /// passes: (1) encoders run a micro-batch at a time without a tape and write Z of the whole batch; (2) the

@@ -20,7 +20,7 @@ struct FitOptions {
   double average = 0.999;      ///< decay of the parameter average that is returned
   double validation = 0.05;    ///< share of the rows held out
   index_t validate_every = 250;
-  index_t patience = 20;  ///< validations without a better one before training stops early
+  index_t patience = 6;   ///< validations without a better one before training stops early
   std::string train_only; ///< part of the names of the parameters to train, such as ".adapter"; empty: all
   std::uint64_t seed = 1;
   index_t gradient_slots =

@@ -27,9 +27,11 @@ struct LabelPairs {
 /// simulates with the gaps and errors of the real star. Each star is paired `copies` times, copy after copy:
 /// row c * stars + i.
 ///
-/// The real star gets the whole theta of its partner, that is, what no label tells is imputed (multiple
-/// imputation, Rubin 1987), and labels enter with their errors. A network trained on rows of which some
-/// parameters are cut, but asked for all of them at once, keeps a bias between the two.
+/// The real star gets the whole theta of its partner: labels enter with their errors, and what no label tells
+/// is drawn from the prior given the labels, without a look at the star's own x. A pair therefore teaches
+/// what its labels say, and pulls the parameters without a label towards that prior. A network trained on
+/// rows of which some parameters are cut, but asked for all of them at once, would keep a bias between the
+/// two.
 ///
 /// Labels that no star of the pool comes near (models need not reach every real star) take the nearest: no
 /// weight is lost to rounding, since weights are relative to the largest.

@@ -106,6 +106,7 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
                                                     config, detail::sde_from<S>(j.at("sde")));
                               detail::get_parameters(file, path, model.parameters());
                               model.transforms() = std::move(transforms);
+                              model.standardised() = true;
                               return model;
                             });
 }

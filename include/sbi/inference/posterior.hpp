@@ -41,6 +41,9 @@ public:
     if (latent_.empty()) throw ValueError("posterior: every node is given; want at least one to sample");
     std::vector<std::string> seen = latent_;
     for (const auto& o : given_) {
+      if (o.sigma > 0 && model.nodes().find(o.node) < model.nodes().parameters)
+        throw ValueError(sbi::text("posterior: ", o.node, " is a parameter with sigma = ", o.sigma,
+                                   "; want 0, only observables are measured"));
       if (!is_finite(o.value))
         throw ValueError(sbi::text("posterior: ", o.node, " = ", o.value, "; want a finite value"));
       if (!(o.sigma >= 0))

@@ -41,6 +41,9 @@ public:
   [[nodiscard]] std::vector<NodeTransform>& transforms() { return transforms_; }
   [[nodiscard]] const std::vector<NodeTransform>& transforms() const { return transforms_; }
 
+  /// Whether the transforms have been fitted; they are once.
+  [[nodiscard]] bool& standardised() { return standardised_; }
+
   /// The parameters that are not given, conditional on what is. Observables that are not given are
   /// marginalised.
   [[nodiscard]] Posterior<Simformer> given(std::vector<Observation> observations) {
@@ -138,6 +141,7 @@ private:
   nn::Parameters<T> parameters_;
   ScoreNetwork network_;
   std::vector<NodeTransform> transforms_;
+  bool standardised_ = false;
 };
 
 namespace detail {
@@ -223,12 +227,16 @@ private:
 
 } // namespace detail
 
-/// Trains a Simformer on a data set; its standardisation is fitted first. See `train` for what is thrown, and
-/// ValueError for a value outside its node's bounds.
+/// Trains a Simformer on a data set. The standardisation is fitted the first time and kept after that, so
+/// that a trained model can be trained further. See `train` for what is thrown, and ValueError for a value
+/// outside its node's bounds.
 template <Backend B, diffusion::Sde S>
 FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& options = {}) {
   data.check(model.nodes().parameters, model.nodes().observables());
-  detail::fit_transforms(model, data);
+  if (!model.standardised()) {
+    detail::fit_transforms(model, data);
+    model.standardised() = true;
+  }
   detail::SimformerObjective<B, S> objective(model, data, options);
   return train(model.backend(), model.parameters(), objective, options);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/backend/denormals.hpp>
 #include <sbi/inference/fit_options.hpp>
 #include <sbi/inference/training_state.hpp>
 #include <sbi/nn/adamw.hpp>
@@ -83,12 +84,13 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
   nn::AdamW<T> optimiser(parameters);
   nn::Ema<T> average(parameters.values(), options.average);
   TrainingState<T> state;
-  state.fingerprint =
-      sbi::text(objective.fingerprint(), " seed=", static_cast<index_t>(options.seed),
-                " steps=", options.steps, " batch=", options.batch, " learning_rate=", options.learning_rate,
-                " warmup=", options.warmup, " clip=", options.clip, " average=", options.average,
-                " validation=", options.validation, " validate_every=", options.validate_every,
-                " train_only=", options.train_only, " slots=", options.gradient_slots);
+  state.fingerprint = sbi::text(
+      objective.fingerprint(), " seed=", static_cast<index_t>(options.seed), " steps=", options.steps,
+      " batch=", options.batch, " learning_rate=", options.learning_rate, " warmup=", options.warmup,
+      " clip=", options.clip, " average=", options.average, " validation=", options.validation,
+      " validate_every=", options.validate_every, " train_only=", options.train_only,
+      " slots=", options.gradient_slots,
+      " start=", static_cast<index_t>(detail::checksum(std::span<const T>(parameters.values())) >> 1));
   state.best = parameters.values();
 
   FitReport report;
@@ -144,6 +146,7 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
         losses[static_cast<std::size_t>(i)] = objective.chunk(tape, state.step, i);
       }
     });
+    const FlushDenormals flush; // moments of gradients that have ended fade out
     auto& total = partial.front();
     for (std::size_t s = 1; s < slots; ++s)
       for (std::size_t i = 0; i < total.size(); ++i) total[i] += partial[s][i];
@@ -168,8 +171,11 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
         state.stale = held_out < best ? 0 : state.stale + 1;
         if (held_out < best) best = held_out, state.best = average.average();
         state.stopped_early = state.stale >= options.patience;
-      } else {
+      } else if (is_missing(held_out) && state.validation.empty()) { // nothing is held out
         state.best = average.average();
+      } else {
+        throw NumericalError(sbi::text("fit: the validation after step ", state.step, " is ", held_out,
+                                       "; want a finite number"));
       }
     }
     if (state.step % options.checkpoint_every == 0 || state.step == options.steps || state.stopped_early)

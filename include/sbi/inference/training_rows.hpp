@@ -3,6 +3,7 @@
 #pragma once
 #include <sbi/inference/fit_options.hpp>
 #include <sbi/inference/standardise.hpp>
+#include <sbi/inference/training_state.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -76,13 +77,8 @@ private:
   Rng rng_;
 };
 
-/// Sum of all values as bits: tells one data set from another.
 template <class T> [[nodiscard]] std::uint64_t checksum(const Tensor<T>& x) {
-  std::uint64_t hash = 1469598103934665603ULL; // FNV-1a
-  const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
-  for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(T); ++i)
-    hash = (hash ^ bytes[i]) * 1099511628211ULL;
-  return hash;
+  return checksum(std::span<const T>(x.data(), static_cast<std::size_t>(x.size())));
 }
 
 /// What of a model shapes its training beside its parameters' number: diffusion, condition masks, heads.

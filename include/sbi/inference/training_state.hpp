@@ -2,6 +2,8 @@
 #pragma once
 #include <sbi/core/shape.hpp>
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,5 +35,15 @@ template <class T> struct TrainingState {
     f("stale", stale);
   }
 };
+
+namespace detail {
+/// Of the bits of all values: tells one array from another.
+template <class T> [[nodiscard]] std::uint64_t checksum(std::span<const T> x) {
+  std::uint64_t hash = 1469598103934665603ULL; // FNV-1a
+  const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
+  for (std::size_t i = 0; i < x.size_bytes(); ++i) hash = (hash ^ bytes[i]) * 1099511628211ULL;
+  return hash;
+}
+} // namespace detail
 
 } // namespace sbi

@@ -181,7 +181,9 @@ private:
       column.kind = type == TSTRING    ? FitsColumn::Kind::text
                     : type == TLOGICAL ? FitsColumn::Kind::logical
                                        : FitsColumn::Kind::number;
-      column.count = static_cast<index_t>(repeat);
+      // Text in an ASCII table is one value of some width; columns of varying length (type < 0) have no
+      // count.
+      column.count = static_cast<index_t>(type < 0 ? 0 : type == TSTRING ? std::max(repeat, width) : repeat);
       columns_.push_back(std::move(column));
     }
     if (status != 0) detail::throw_fits(where_, status);

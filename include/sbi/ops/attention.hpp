@@ -20,6 +20,9 @@ template <class T> struct Attention {
       throw ShapeError(
           sbi::text("attention: qkv is ", qkv, "; want rows in multiples of ", at.tokens, " tokens"));
     const index_t samples = qkv.rows() / at.tokens;
+    if (at.mask && !at.mask.contiguous())
+      throw ShapeError(sbi::text("attention: rows of the mask ", at.mask.shape, " are ", at.mask.row_stride,
+                                 " apart; want them to touch"));
     if (at.mask && at.mask.size() != (at.mask.shape.rank() == 3 ? samples : 1) * at.tokens * at.keys())
       throw ShapeError(sbi::text("attention: mask is ", at.mask.shape, "; want [", samples, ",", at.tokens,
                                  ",", at.keys(), "] or its last two axes"));

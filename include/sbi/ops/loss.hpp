@@ -5,15 +5,16 @@
 
 namespace sbi::ops {
 
-/// sum_i w_i (x_i - target_i)^2, a single number. Target and weight (same extents as x) are constants; a zero
-/// weight takes a finite element out of the loss.
+/// sum_i w_i (x_i - target_i)^2, a single number. Target and weight (same extents as x, rows that touch) are
+/// constants; a zero weight takes a finite element out of the loss.
 template <class T> struct WeightedSquares {
   View<const T> target, weight;
 
   Shape shape(Shape x) const {
-    if (target.size() != x.size() || weight.size() != x.size())
-      throw ShapeError(
-          sbi::text("weighted squares: x is ", x, ", target ", target.shape, ", weight ", weight.shape));
+    if (target.size() != x.size() || weight.size() != x.size() || !target.contiguous() ||
+        !weight.contiguous())
+      throw ShapeError(sbi::text("weighted squares: x is ", x, ", target ", target.shape, ", weight ",
+                                 weight.shape, "; want the same extents, without gaps between rows"));
     return {1};
   }
   template <Backend B> void fwd(B& be, View<const T> x, View<T> y) const {

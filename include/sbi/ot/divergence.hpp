@@ -42,8 +42,8 @@ template <class T> struct Divergence {
   double residual = 0; ///< the largest of the three problems
   int iterations = 0;  ///< their sum
   bool converged = false;
-  std::vector<T> w; ///< [n] weights of x in the optimum: a (scaled to |b|) if balanced, reweighted if not
-  Tensor<T> dx, dy; ///< [n,d], [m,d] gradients with respect to the points
+  std::vector<T> w;      ///< [n] weights of x in the optimum: a if balanced, reweighted if not
+  Tensor<T> dx, dy;      ///< [n,d], [m,d] gradients with respect to the points
   std::vector<T> da, db; ///< [n], [m] with respect to the weights; balanced: defined up to a common constant
                          ///< and valid for changes that keep the masses equal
   SinkhornResult<T> ab, aa, bb;

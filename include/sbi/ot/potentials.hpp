@@ -171,10 +171,9 @@ template <class B, class T>
     const auto at = static_cast<std::size_t>(i);
     high[at] = static_cast<double>(row.max([&](auto j) { return load(cost.row(i), j); }));
     low[at] = -static_cast<double>(row.max([&](auto j) { return -load(cost.row(i), j); }));
-    // 0 only if every entry is finite: infinity and NaN times 0 are NaN
-    const auto zero =
-        row.sum([&](auto j) { return load(cost.row(i), j) * decltype(load(cost.row(i), j))(0); });
-    finite[at] = !is_missing(zero);
+    bool all = true; // by bits, which hold under -ffast-math
+    for (index_t j = 0; j < cost.cols(); ++j) all &= is_finite(cost(i, j));
+    finite[at] = all;
   });
   if (std::all_of(finite.begin(), finite.end(), [](char f) { return f != 0; }))
     return *std::max_element(high.begin(), high.end()) - *std::min_element(low.begin(), low.end());

@@ -83,14 +83,15 @@ template <class B, class T>
     softmin(be, cost, b.log, g, eps, next_f);
     softmin(be, cost_self, out.w.log, p, eps, next_p);
     double weights = 0;
-    for (std::size_t i = 0; i < n; ++i) weights += std::abs(a.value[i] * std::exp(wish[i]) - out.w.value[i]);
+    for (std::size_t i = 0; i < n; ++i)
+      if (a.value[i] > 0) weights += std::abs(a.value[i] * std::exp(wish[i]) - out.w.value[i]);
     return out.cross.residual = std::max({row_residual(out.w, f, next_f, eps, exact_marginal, out.cross.mass),
                                           row_residual(out.w, p, next_p, eps, exact_marginal, out.self.mass),
                                           weights / b.mass});
   });
   for (std::size_t i = 0; i < n; ++i) {
     out.ratio[i] = std::exp(log_ratio[i]);
-    out.price += rho * (out.w.value[i] * (log_ratio[i] - 1) + a.value[i]);
+    if (a.value[i] > 0) out.price += rho * (out.w.value[i] * (log_ratio[i] - 1) + a.value[i]);
   }
   out.cross.converged = out.cross.residual <= tolerance;
   const double eps = options.epsilon, product = b.mass * b.mass;

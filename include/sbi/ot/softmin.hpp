@@ -38,11 +38,11 @@ template <class T> struct Weights {
     mass *= factor;
     set_logs();
   }
-  /// value_i = base_i exp(log_factor_i)
+  /// value_i = base_i exp(log_factor_i), 0 where base_i is, whatever the factor
   void assign_scaled(const Weights& base, const std::vector<double>& log_factor) {
     mass = 0;
     for (std::size_t i = 0; i < value.size(); ++i) {
-      value[i] = base.value[i] * std::exp(log_factor[i]);
+      value[i] = base.value[i] > 0 ? base.value[i] * std::exp(log_factor[i]) : 0;
       mass += value[i];
       // From the logarithm, which stays finite where the weight underflows.
       if (base.value[i] > 0) log[i] = static_cast<T>(std::log(base.value[i]) + log_factor[i]);

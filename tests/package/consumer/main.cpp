@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <sbi/backend/backend.hpp>
 #include <sbi/core/adapt.hpp>
-#include <sbi/core/rng.hpp>
-#include <sbi/core/tensor.hpp>
+#include <sbi/sbi.hpp>
 
 #include <cmath>
 #include <cstdio>
