@@ -75,6 +75,22 @@ TEST_CASE("core/simd: arithmetic, comparison and choice lane by lane") {
   });
 }
 
+TEST_CASE("core/simd: multiply-add in one rounding where the machine has it, at every width alike") {
+  for_each_width([]<class T, int N>() {
+    const T small = std::numeric_limits<T>::epsilon();
+    // (1 + e)(1 - e) - 1 is -e^2; a product that is rounded first is 1.
+    const auto got = lanes(fused_multiply_add(Vec<T, N>(1 + small), Vec<T, N>(1 - small), Vec<T, N>(-1)));
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    const T want = -small * small;
+#else
+    const T want = 0;
+#endif
+    for (const T v : got) CHECK(v == want);
+    const auto sum = lanes(fused_multiply_add(counted<T, N>(1), Vec<T, N>(3), counted<T, N>(2)));
+    for (int i = 0; i < N; ++i) CHECK(sum[static_cast<std::size_t>(i)] == static_cast<T>(4 * i + 5));
+  });
+}
+
 TEST_CASE("core/simd: exp to two units in the last place, the same bits at every width") {
   const auto sweep = []<class T>(T) {
     const T lowest = sizeof(T) == 4 ? T(-86.5) : T(-707.9), highest = sizeof(T) == 4 ? T(88.6) : T(709.6);

@@ -40,7 +40,7 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
     for (int i = 0; i < M; ++i) {
       const Vector aik(a[i * a_row + k * a_col]);
 #pragma GCC unroll 8
-      for (int j = 0; j < V; ++j) sum[i][j].raw += aik.raw * bk[j].raw;
+      for (int j = 0; j < V; ++j) sum[i][j] = fused_multiply_add(aik, bk[j], sum[i][j]);
     }
   }
 #pragma GCC unroll 16

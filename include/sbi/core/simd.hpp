@@ -120,6 +120,30 @@ template <class T, int N> Vec<T, N> select(typename Vec<T, N>::mask_type mask, V
 }
 template <class T, int N> Vec<T, N> max(Vec<T, N> a, Vec<T, N> b) { return select(a > b, a, b); }
 
+/// a b + c in one rounding where the instruction set has it, in two everywhere else: whether compilers fuse
+/// an expression depends on its surroundings (GCC: on the processor tuned for), and with it the bits.
+template <class T, int N>
+[[gnu::always_inline]] inline Vec<T, N> fused_multiply_add(Vec<T, N> a, Vec<T, N> b, Vec<T, N> c) {
+  [[maybe_unused]] constexpr int bytes = N * static_cast<int>(sizeof(T));
+  [[maybe_unused]] constexpr bool single = sizeof(T) == 4;
+#if defined(__AVX512F__)
+  if constexpr (bytes == 64 && single) return Vec<T, N>(_mm512_fmadd_ps(a.raw, b.raw, c.raw));
+  if constexpr (bytes == 64 && !single) return Vec<T, N>(_mm512_fmadd_pd(a.raw, b.raw, c.raw));
+#endif
+#if defined(__FMA__)
+  if constexpr (bytes == 32 && single) return Vec<T, N>(_mm256_fmadd_ps(a.raw, b.raw, c.raw));
+  if constexpr (bytes == 32 && !single) return Vec<T, N>(_mm256_fmadd_pd(a.raw, b.raw, c.raw));
+  if constexpr (bytes == 16 && single) return Vec<T, N>(_mm_fmadd_ps(a.raw, b.raw, c.raw));
+  if constexpr (bytes == 16 && !single) return Vec<T, N>(_mm_fmadd_pd(a.raw, b.raw, c.raw));
+#endif
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  for (int i = 0; i < N; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]); // widths of no register here
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
 namespace detail {
 template <int N> using Lanes = std::make_integer_sequence<int, N>;
 template <int... I> using LaneList = std::integer_sequence<int, I...>;
@@ -178,19 +202,21 @@ template <class T, int N> Vec<T, N> exp(Vec<T, N> x) {
   const V clamped = select(x < low, low, select(x > high, high, x));
   // x = n log 2 + r with |r| <= log(2) / 2; adding 1.5 * 2^mantissa leaves n in the low bits of the sum.
   const V magic(single ? 12582912.0 : 6755399441055744.0);
-  const V shifted = clamped * V(1.4426950408889634) + magic;
+  const V shifted = fused_multiply_add(clamped, V(1.4426950408889634), magic);
   const V n = shifted - magic;
-  const V r = (clamped - n * V(single ? 0.693145752 : 6.93147180369123816490e-01)) -
-              n * V(single ? 1.42860677e-6 : 1.90821492927058770002e-10);
+  const V r = fused_multiply_add(
+      n, V(single ? -1.42860677e-6 : -1.90821492927058770002e-10),
+      fused_multiply_add(n, V(single ? -0.693145752 : -6.93147180369123816490e-01), clamped));
   V p;
   if constexpr (single) {
     p = V(1.3888889e-3);
-    for (double c : {8.3333333e-3, 4.1666667e-2, 0.16666667, 0.5, 1.0, 1.0}) p = p * r + V(c);
+    for (double c : {8.3333333e-3, 4.1666667e-2, 0.16666667, 0.5, 1.0, 1.0})
+      p = fused_multiply_add(p, r, V(c));
   } else {
     p = V(1.0 / 6227020800.0);
     for (double c : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
                      1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
-      p = p * r + V(c);
+      p = fused_multiply_add(p, r, V(c));
   }
   // 2^n as 2 * 2^(n - 1): n reaches 128 (1024 in double), one more than an exponent holds.
   I bits;
