@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
         sbi::SimformerConfig config;
         config.network.transformer = {
             .width = 48, .layers = 4, .heads = 4, .mlp_factor = 3, .time_width = 32};
+        config.network.value_octaves = 1; // few simulations: nothing finer than they support
         // Any conditional can be asked for; most of the training goes to the one that will be.
         config.conditions = {
             .joint = 0.5, .posterior = 8, .likelihood = 0.5, .sparse = 0.5, .dense = 0.5, .marginal = 0};

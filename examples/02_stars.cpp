@@ -158,6 +158,7 @@ private:
   Model model() const {
     sbi::DomainAdaptiveConfig config;
     config.transformer = {32, 3, 2, 3, 32};
+    config.value_octaves = 1; // broad posteriors
     config.seed = common_.seed;
     return {cpu_,
             sbi::joint(simulator_),

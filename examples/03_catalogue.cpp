@@ -215,8 +215,6 @@ private:
     nodes.bounds[6] = {prior_.log_age_min, prior_.log_age_max};
     sbi::DomainAdaptiveConfig config;
     config.transformer = {32, 3, 2, 3, 32};
-    config.value_octaves =
-        4; // posteriors of a hundredth of the prior's width, and the simulations to learn them from
     config.seed = common_.seed;
     return {cpu_, nodes, sky_.surveys, config, sbi::diffusion::VE(3e-3, 10)};
   }

@@ -119,22 +119,26 @@ TEST_CASE("inference/simformer: every conditional of a linear Gaussian") {
 }
 
 TEST_CASE("inference/simformer: nodes that were never missing can be left out where marginals were trained") {
-  sbi::Simformer model(sbi::Cpu<>(2), sbi::joint(Line{0.0}), small(), sbi::diffusion::VE(0.01, 10));
-  CHECK(model.config().conditions.marginal == 0.2);
+  auto config = small();
+  CHECK(config.conditions.marginal == 0.2);
+  config.conditions.marginal = 0.5; // that the seconds go to what is asked for
+  sbi::Simformer model(sbi::Cpu<>(2), sbi::joint(Line{0.0}), config, sbi::diffusion::VE(0.01, 10));
   (void)sbi::fit(model, Line{0.0}, brief(1500));
   const sbi::Rng rng(3);
-  for (double x1 : {-1.0, 3.0}) { // tolerances as above
+  // Tolerances a third wider than above: the masks are many more. A network that took what is left out for 0
+  // would have a mean off by four fifths of a deviation.
+  for (double x1 : {-1.0, 3.0}) {
     const Gaussian one = prior.times(x1, 1);
     const Moments theta = moments(model.given(observe("x1", x1)).sample(2000, rng)),
                   x2 = moments(model.conditional({"x2"}, {observe("x1", x1)}).sample(2000, rng));
-    CHECK(std::abs(theta.mean - one.mean) < 0.2 * one.deviation());
-    CHECK(std::abs(theta.deviation / one.deviation() - 1) < 0.15);
-    CHECK(std::abs(x2.mean + one.mean) < 0.2 * std::hypot(one.deviation(), 1));
-    CHECK(std::abs(x2.deviation / std::hypot(one.deviation(), 1) - 1) < 0.15);
+    CHECK(std::abs(theta.mean - one.mean) < 0.27 * one.deviation());
+    CHECK(std::abs(theta.deviation / one.deviation() - 1) < 0.2);
+    CHECK(std::abs(x2.mean + one.mean) < 0.27 * std::hypot(one.deviation(), 1));
+    CHECK(std::abs(x2.deviation / std::hypot(one.deviation(), 1) - 1) < 0.2);
   }
   const Moments x1 = moments(model.conditional({"x1"}, {}).sample(2000, rng)); // neither theta nor x2
-  CHECK(std::abs(x1.mean - 1) < 0.2 * std::sqrt(5.0));
-  CHECK(std::abs(x1.deviation / std::sqrt(5.0) - 1) < 0.15);
+  CHECK(std::abs(x1.mean - 1) < 0.27 * std::sqrt(5.0));
+  CHECK(std::abs(x1.deviation / std::sqrt(5.0) - 1) < 0.2);
 }
 
 TEST_CASE(

@@ -28,11 +28,12 @@ struct TimeEmbedding {
   }
 };
 
-/// Features of a scalar: itself and sin, cos of (pi / 2) 2^k v for k < octaves; they come from one sine and
-/// cosine by doubling the angle. One octave learns fastest from few simulations; each further one lets the
-/// first layer see structure half as wide, and learn noise by heart as fine (docs/decisions.md, 15).
+/// Features of a scalar: itself and sin, cos of (pi / 2) 2^k v for k < octaves. The octaves let the first
+/// layer see structure much finer than the value's range, and learn noise by heart as fine: fewer serve
+/// better where simulations are few (docs/decisions.md, 15). They come from one sine and cosine by doubling
+/// the angle.
 struct ValueEmbedding {
-  index_t octaves = 1;
+  index_t octaves = 4;
 
   [[nodiscard]] index_t width() const { return 1 + 2 * octaves; }
   template <class T> void write(T value, T* out) const {
