@@ -23,7 +23,8 @@ int main() {
   sbi::Simformer model(sbi::Cpu<>(), sbi::joint(TwoRates{}));
   sbi::FitOptions options;
   options.simulations = 20'000, options.steps = 2'000;
-  sbi::fit(model, TwoRates{}, options); // progress, early stop, resumable
+  options.checkpoint = "two_rates.checkpoint"; // a killed run goes on from here
+  sbi::fit(model, TwoRates{}, options);
 
   auto posterior = model.given(sbi::observe("x1", 1.3)); // x2 is missing: nothing to impute
   xt::xtensor<double, 2> theta = posterior.sample(10'000, sbi::Rng(7));
