@@ -3,12 +3,11 @@
 // have atmospheres of one family, "real" stars those of another whose truth is withheld; every tenth real
 // star is a pair, simulated in both. Compares no adaptation, fine-tuning on the pairs, adaptation with and
 // without pairs, and training on labelled real stars, the best possible.
-#include "support/program.hpp"
+#include "support/training.hpp"
 
 #include <sbi/core/adapt.hpp>
 #include <sbi/diagnostics/scores.hpp>
 #include <sbi/forward/stars.hpp>
-#include <sbi/inference/domain_objective.hpp>
 #include <sbi/inference/model_file.hpp>
 #include <sbi/io/npy.hpp>
 
@@ -93,7 +92,7 @@ class Experiment {
 public:
   Experiment(const example::Common& common, const Settings& settings)
       : common_(common), settings_(settings), cpu_(common.threads), simulator_(make(1, 1)),
-        reality_(make(2, settings.gap)) {
+        reality_(make(2, settings.gap)), trainings_(common) {
     const sbi::Rng rng(common.seed);
     simulated_ = dataset(simulator_.simulate_many(cpu_, rng.split(1), settings.simulations));
     real_ = dataset(reality_.simulate_many(cpu_, rng.split(2), settings.real));
@@ -109,7 +108,7 @@ public:
 
   void run() {
     Model base = model();
-    train("no adaptation", base, only(simulated_), sbi::Alignment::none(), pretraining());
+    trainings_.fit("no adaptation", base, only(simulated_), sbi::Alignment::none(), pretraining());
     score("no adaptation", base, sim_test_, sbi::Domain::simulated);
     score("no adaptation", base, real_test_, sbi::Domain::simulated);
 
@@ -119,34 +118,34 @@ public:
     sbi::FitOptions tuning = adaptation();
     tuning.steps = 400, tuning.batch = 256, tuning.learning_rate = 3e-4, tuning.warmup = 50;
     judged_by_pairs(tuning);
-    train("fine-tuned on pairs", tuned, pairs_only, sbi::Alignment::none(), tuning);
+    trainings_.fit("fine-tuned on pairs", tuned, pairs_only, sbi::Alignment::none(), tuning);
     score("fine-tuned on pairs", tuned, real_test_, sbi::Domain::real);
 
     sbi::DomainData data = only(simulated_);
     data.real_x = real_.x, data.real_sigma = real_.sigma;
     Model unpaired = base;
-    train("adapted without pairs", unpaired, data, sbi::Alignment{}, adaptation());
+    trainings_.fit("adapted without pairs", unpaired, data, sbi::Alignment{}, adaptation());
     score("adapted without pairs", unpaired, real_test_, sbi::Domain::real);
 
     data.pairs = pairs_, data.partner_x = partners_.x, data.partner_sigma = partners_.sigma;
     Model adapted = base;
     sbi::FitOptions full = adaptation();
     judged_by_pairs(full);
-    train("fully adapted", adapted, data, sbi::Alignment{}, full);
+    trainings_.fit("fully adapted", adapted, data, sbi::Alignment{}, full);
     score("fully adapted", adapted, sim_test_, sbi::Domain::simulated);
     score("fully adapted", adapted, real_test_, sbi::Domain::real);
 
     Model best = model();
     sbi::FitOptions as_long = pretraining(); // as the adapted models in all
     as_long.steps += settings_.adapt_steps;
-    train("best possible", best, only(labelled_), sbi::Alignment::none(), as_long);
+    trainings_.fit("best possible", best, only(labelled_), sbi::Alignment::none(), as_long);
     score("best possible", best, real_test_, sbi::Domain::simulated);
 
     sbi::save(base, common_.output / "no_adaptation.safetensors");
     sbi::save(adapted, common_.output / "fully_adapted.safetensors");
     report();
     pictures(base, adapted);
-    for (const auto& path : checkpoints_) std::filesystem::remove(path);
+    trainings_.remove_states();
   }
 
 private:
@@ -185,15 +184,6 @@ private:
     sbi::DomainData data;
     data.simulated = simulated;
     return data;
-  }
-  void train(const std::string& name, Model& model, const sbi::DomainData& data,
-             const sbi::Alignment& alignment, sbi::FitOptions options) {
-    std::fprintf(stderr, "%s\n", name.c_str());
-    checkpoints_.push_back(example::checkpoint(common_, name)); // a killed run goes on from them
-    options.checkpoint = checkpoints_.back().string();
-    sbi::AlignmentLosses losses;
-    const sbi::FitReport fitted = sbi::fit(model, data, alignment, options, &losses);
-    trained_.set(name, example::training_results(fitted, losses));
   }
   void score(const std::string& name, Model& model, const TestStars& test, sbi::Domain domain) {
     const example::Stopwatch watch;
@@ -269,7 +259,7 @@ private:
     table.show(common_.output / "table.txt");
 
     results.set("cost on simulated stars, crps", cost);
-    results.set("trained", trained_);
+    results.set("trained", trainings_.results());
     results.set("stars_a_second", static_cast<double>(sampled_stars_) / sampling_seconds_);
     results.write(common_.output / "results.json");
   }
@@ -342,8 +332,7 @@ private:
   TestStars sim_test_, real_test_;
   std::vector<sbi::diagnostics::ParameterPrior> theta_prior_, derived_prior_;
   std::vector<Row> rows_;
-  std::vector<std::filesystem::path> checkpoints_;
-  sbi::io::Results trained_;
+  example::Trainings trainings_;
   double sampling_seconds_ = 0;
   index_t sampled_stars_ = 0;
 };

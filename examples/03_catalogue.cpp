@@ -3,7 +3,7 @@
 // is trained on the simulated stars that such a catalogue would list (Castelli-Kurucz atmospheres, PARSEC
 // isochrones), adapted to the catalogue's own stars and to a few labelled ones, and judged by all the other
 // labelled ones. M67 in Gaia DR2, 2MASS and AllWISE is the default.
-#include "support/program.hpp"
+#include "support/training.hpp"
 
 #include <sbi/diagnostics/scores.hpp>
 #include <sbi/forward/catalogue_bands.hpp>
@@ -12,7 +12,6 @@
 #include <sbi/forward/kurucz_file.hpp>
 #include <sbi/forward/parsec_file.hpp>
 #include <sbi/forward/photometry_table.hpp>
-#include <sbi/inference/domain_objective.hpp>
 #include <sbi/inference/embedding_outliers.hpp>
 #include <sbi/inference/label_pairs.hpp>
 #include <sbi/inference/model_file.hpp>
@@ -169,7 +168,8 @@ struct Row {
 class Experiment {
 public:
   Experiment(const example::Common& common, const Settings& settings)
-      : common_(common), settings_(settings), cpu_(common.threads), rng_(common.seed), sky_(settings) {
+      : common_(common), settings_(settings), cpu_(common.threads), rng_(common.seed), sky_(settings),
+        trainings_(common) {
     for (const auto& l : sky_.catalogue.labels)
       if (std::find(Simulator::parameters.begin(), Simulator::parameters.begin() + inferred, l) ==
           Simulator::parameters.begin() + inferred)
@@ -189,7 +189,7 @@ public:
     for (index_t d = 0; d < settings_.draws; ++d) one_draw(base, d);
     report();
     pictures();
-    for (const auto& path : checkpoints_) std::filesystem::remove(path);
+    trainings_.remove_states();
   }
 
 private:
@@ -235,18 +235,9 @@ private:
     data.simulated = simulated_;
     sbi::FitOptions o;
     o.steps = settings_.steps, o.seed = common_.seed, o.validate_every = 500, o.validation = 0.02;
-    train("training", model, data, sbi::Alignment::none(), o);
+    trainings_.fit("training", model, data, sbi::Alignment::none(), o);
     sbi::save(model, settings_.model.empty() ? common_.output / "model.safetensors"
                                              : std::filesystem::path(settings_.model));
-  }
-  void train(const std::string& name, Model& model, const sbi::DomainData& data,
-             const sbi::Alignment& alignment, sbi::FitOptions options) {
-    std::fprintf(stderr, "%s\n", name.c_str());
-    checkpoints_.push_back(example::checkpoint(common_, name));
-    options.checkpoint = checkpoints_.back().string();
-    sbi::AlignmentLosses losses;
-    const sbi::FitReport fitted = sbi::fit(model, data, alignment, options, &losses);
-    trained_.set(name, example::training_results(fitted, losses));
   }
 
   /// Labelled stars beside simulated ones of the same labels. A parallax better than 20 % is a label, too: of
@@ -308,19 +299,19 @@ private:
       tuning.validation = 0.2, tuning.validate_every = 20, tuning.patience = 10, tuning.batch = 128;
       tuning.learning_rate = 3e-4, tuning.average = 0.98;
       Model tuned = base;
-      train("fine-tuned" + of_draw, tuned, only_pairs, sbi::Alignment::none(), tuning);
+      trainings_.fit("fine-tuned" + of_draw, tuned, only_pairs, sbi::Alignment::none(), tuning);
       score("fine-tuned", tuned, Domain::real, draw);
 
       data.simulated = simulated_;
       sbi::Alignment none = alignment();
       none.contrastive = none.transport = none.pairs = 0;
       Model plain = base;
-      train("no alignment" + of_draw, plain, data, none, adaptation(draw));
+      trainings_.fit("no alignment" + of_draw, plain, data, none, adaptation(draw));
       score("no alignment", plain, Domain::real, draw);
     }
     data.simulated = simulated_, data.real_x = real_x_, data.real_sigma = real_sigma_;
     Model adapted = base;
-    train("adapted" + of_draw, adapted, data, alignment(), adaptation(draw));
+    trainings_.fit("adapted" + of_draw, adapted, data, alignment(), adaptation(draw));
     score("adapted", adapted, Domain::real, draw);
     if (draw == 0) {
       infer_all(adapted);
@@ -559,7 +550,7 @@ private:
     for (const Row& r : rows_)
       line(std::to_string(r.draw + 1), r.method, [&](auto&& value) { return value(r); });
     for (const auto& method : methods)
-      line("mean", method, [&](auto&& value) { return mean(method, value); });
+      if (settings_.draws > 1) line("mean", method, [&](auto&& value) { return mean(method, value); });
     table.show(common_.output / "table.txt");
 
     sbi::io::Results results, draws;
@@ -592,7 +583,7 @@ private:
     for (const auto& method : methods)
       draws.set(method + ", mean", put([&](auto&& value) { return mean(method, value); }));
     results.set("scores", draws);
-    results.set("trained", trained_).set("seconds_sampling_all_stars", sampling_seconds_);
+    results.set("trained", trainings_.results()).set("seconds_sampling_all_stars", sampling_seconds_);
     results.write(common_.output / "results.json");
     std::printf("\ntable: %s; %td stars flagged\n", (common_.output / "posterior.fits").c_str(), flagged_);
   }
@@ -670,8 +661,7 @@ private:
   std::vector<index_t> test_;
   std::vector<Row> rows_;
   std::vector<std::vector<MarginalSummary>> summaries_; ///< of all stars, first draw
-  std::vector<std::filesystem::path> checkpoints_;
-  sbi::io::Results trained_;
+  example::Trainings trainings_;
   double sampling_seconds_ = 0;
   index_t incomplete_stars_ = 0, flagged_ = 0;
 };

@@ -2,15 +2,12 @@
 // What the example programs share: flags, error reports and the output folder.
 #pragma once
 #include <sbi/core/error.hpp>
-#include <sbi/inference/alignment.hpp>
-#include <sbi/inference/fit_options.hpp>
 #include <sbi/io/files.hpp>
 #include <sbi/io/plot.hpp>
 #include <sbi/io/results.hpp>
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -69,25 +66,6 @@ public:
 private:
   std::string text_;
 };
-
-/// Where the training of that name keeps its state.
-inline std::filesystem::path checkpoint(const Common& common, const std::string& name) {
-  std::string file = name + ".checkpoint";
-  std::replace(file.begin(), file.end(), ' ', '_');
-  return common.output / file;
-}
-/// What training and its coupled losses came to. Steps whose transport missed its tolerance took place
-/// without it: were they many, the adaptation is not what its weights say.
-inline sbi::io::Results training_results(const sbi::FitReport& fitted, const sbi::AlignmentLosses& losses) {
-  sbi::io::Results out;
-  out.set("seconds", fitted.seconds).set("steps", fitted.steps).set("stopped_early", fitted.stopped_early);
-  out.set("contrastive", losses.contrastive).set("transport", losses.transport).set("pairs", losses.pairs);
-  out.set("steps_without_transport", losses.unconverged);
-  if (losses.unconverged > 0)
-    std::fprintf(stderr, "  transport missed its tolerance in %td of %td steps, which went without it\n",
-                 losses.unconverged, fitted.steps);
-  return out;
-}
 
 class Stopwatch {
 public:

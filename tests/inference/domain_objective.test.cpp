@@ -59,7 +59,6 @@ template <class B = sbi::Cpu<>> ModelOf<B> make(B backend = B(1)) {
 }
 template <class Model> void standardise(Model& model, const Dataset& data) {
   sbi::detail::fit_transforms(model, data);
-  model.standardised() = true;
 }
 sbi::FitOptions brief(index_t steps) {
   sbi::FitOptions o;

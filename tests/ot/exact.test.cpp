@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "clouds.hpp"
+
 #include <sbi/core/rng.hpp>
 #include <sbi/ot/exact.hpp>
 #include <sbi/ot/sinkhorn.hpp>
@@ -21,14 +23,6 @@ Tensor<double> random_cost(std::uint64_t seed, index_t n, index_t m) {
   Tensor<double> c(Shape{n, m});
   for (double& v : c) v = rng.uniform();
   return c;
-}
-Vector random_weights(std::uint64_t seed, index_t n) {
-  Rng rng(seed);
-  Vector w(static_cast<std::size_t>(n));
-  for (double& v : w) v = rng.uniform() + 0.05;
-  const double sum = std::accumulate(w.begin(), w.end(), 0.0);
-  for (double& v : w) v /= sum;
-  return w;
 }
 /// That the plan is feasible, the duals are, and both have the same value: a proof of optimality.
 void check_optimal(const ot::ExactResult& r, const Tensor<double>& c, const Vector& a, const Vector& b) {

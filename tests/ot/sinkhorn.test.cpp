@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "clouds.hpp"
+
 #include <sbi/core/rng.hpp>
 #include <sbi/ot/sinkhorn.hpp>
 
@@ -15,20 +17,6 @@ namespace {
 using Vector = std::vector<double>;
 const Cpu<double> be(1);
 
-Tensor<double> random_points(std::uint64_t seed, index_t n, index_t d, double scale = 1) {
-  Rng rng(seed);
-  Tensor<double> x(Shape{n, d});
-  for (double& v : x) v = scale * rng.normal();
-  return x;
-}
-Vector random_weights(std::uint64_t seed, index_t n) {
-  Rng rng(seed);
-  Vector w(static_cast<std::size_t>(n));
-  for (double& v : w) v = 0.2 + rng.uniform();
-  const double sum = std::accumulate(w.begin(), w.end(), 0.0);
-  for (double& v : w) v /= sum;
-  return w;
-}
 Tensor<double> squared(const Tensor<double>& x, const Tensor<double>& y) {
   return ot::cost_matrix(be, ot::SquaredEuclidean{}, x.view(), y.view());
 }

@@ -17,16 +17,7 @@ for key in seed simulations parameters held_out_loss train_seconds sample_second
   figure "$work/one/results.json" $key >/dev/null
 done
 
-"$program" "${few[@]}" --threads 2 --output "$work/killed" --resume 2>"$work/err" >"$work/out" &
-pid=$!
-for _ in $(seq 6000); do
-  [ -e "$work/killed/training_state.safetensors" ] && break
-  kill -0 $pid 2>/dev/null || fail "the run ended without a training state: $(cat "$work/err")"
-  sleep 0.05
-done
-kill -9 $pid
-wait $pid 2>/dev/null
-[ $? -eq 137 ] || fail "the run was over before it was killed"
+killed_at "$work/killed/training_state.safetensors" "${few[@]}" --threads 2 --output "$work/killed" --resume
 [ ! -e "$work/killed/model.safetensors" ] || fail "a model was written before the kill"
 succeeds "${few[@]}" --threads 1 --output "$work/killed" --resume
 for file in model.safetensors samples_1.npy; do

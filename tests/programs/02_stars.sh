@@ -28,4 +28,18 @@ done
 for method in "fine-tuned on pairs" "adapted without pairs" "fully adapted"; do
   figure "$results" "gap closed, $method" crps >/dev/null
 done
+for key in seconds steps transport steps_without_transport; do
+  figure "$results" trained "fully adapted" "$key" >/dev/null
+done
+
+# States are written every 500 steps: a run killed after the first one has work left, and ends in the same bits.
+longer=(--simulations 40 --real 100 --held-out 10 --samples 10 --steps 700 --adapt-steps 4)
+succeeds "${longer[@]}" --threads 1 --output "$work/whole"
+killed_at "$work/killed/no_adaptation.checkpoint" "${longer[@]}" --threads 2 --output "$work/killed"
+[ ! -e "$work/killed/no_adaptation.safetensors" ] || fail "a model was written before the kill"
+succeeds "${longer[@]}" --threads 1 --output "$work/killed"
+for model in no_adaptation fully_adapted; do
+  same "$work/whole/$model.safetensors" "$work/killed/$model.safetensors"
+done
+ls "$work"/killed/*.checkpoint >/dev/null 2>&1 && fail "checkpoints are left"
 echo "all checks passed"

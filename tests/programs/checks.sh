@@ -25,6 +25,21 @@ refuses() {
 same() {
   cmp -- "$1" "$2" || fail "$1 and $2 differ"
 }
+# killed_at FILE ARGUMENTS...: the program is killed when it has written FILE.
+killed_at() {
+  local file=$1 pid
+  shift
+  "$program" "$@" 2>"$work/err" >"$work/out" &
+  pid=$!
+  for _ in $(seq 6000); do
+    [ -e "$file" ] && break
+    kill -0 $pid 2>/dev/null || fail "the run ended without $file: $(cat "$work/err")"
+    sleep 0.05
+  done
+  kill -9 $pid
+  wait $pid 2>/dev/null
+  [ $? -eq 137 ] || fail "the run was over before it was killed"
+}
 # figure FILE KEY...: a value of a JSON file; fails where it is not there or null.
 figure() {
   "$cmake" -D "FILE=$1" -D "KEYS=$(IFS=';' && echo "${*:2}")" -P "$(dirname "$0")/figure.cmake" 2>&1 ||

@@ -40,7 +40,7 @@ template <class T> void as_eigen(Tensor<T>&&) = delete; // would dangle
 
 /// Eigen's map of all elements as one column vector. Throws ShapeError for a view whose rows are apart.
 template <class T> [[nodiscard]] auto as_eigen_vector(View<T> x) {
-  if (!x.contiguous() && x.rows() > 1)
+  if (!x.contiguous())
     throw ShapeError(
         sbi::text("as_eigen_vector: rows of ", x.shape, " are ", x.row_stride, " apart; want ", x.cols()));
   using Vector = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, 1>;

@@ -7,6 +7,7 @@
 #include <sbi/ot/loss.hpp>
 
 #include <algorithm>
+#include <numeric>
 
 namespace sbi {
 
@@ -103,24 +104,21 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
                           cloud(tape, ranges.partner, token), cloud(tape, ranges.pair, token));
       });
     }
-  const auto any = [&](RowRange at) { // a star without any survey has no embedding to align
-    const View<const T> some = exists(at, surveys);
-    return std::any_of(some.data, some.data + some.size(), [](T v) { return v > 0; });
+  const auto weights = [&](RowRange at) { // a star without any survey has no embedding to align
+    std::vector<T> w(static_cast<std::size_t>(at.count));
+    std::copy_n(present.row(surveys) + at.first, at.count, w.begin());
+    const T sum = std::accumulate(w.begin(), w.end(), T{0});
+    if (sum == 0) w.clear();
+    for (T& v : w) v /= sum;
+    return w;
   };
-  if (alignment.transport > 0 && ranges.simulated.count > 0 && ranges.real.count > 0 &&
-      any(ranges.simulated) && any(ranges.real)) {
+  const bool transports = alignment.transport > 0;
+  const std::vector<T> a = weights(transports ? ranges.simulated : RowRange{}),
+                       b = weights(transports ? ranges.real : RowRange{});
+  if (!a.empty() && !b.empty()) {
     ot::DivergenceLoss<T> divergence;
     divergence.options = ot::DivergenceLoss<T>::relative(alignment.epsilon, alignment.rho);
     divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
-    const auto weights = [&](RowRange at) {
-      const View<const T> some = exists(at, surveys);
-      std::vector<T> w(some.data, some.data + some.size());
-      T sum = 0;
-      for (T v : w) sum += v;
-      for (T& v : w) v /= sum;
-      return w;
-    };
-    const std::vector<T> a = weights(ranges.simulated), b = weights(ranges.real);
     divergence.a = View<const T>(a.data(), {ranges.simulated.count});
     divergence.b = View<const T>(b.data(), {ranges.real.count});
     try {

@@ -76,12 +76,13 @@ public:
     const Part& p = parts_[c.part];
     if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
     EncoderRows<T> rows = encoder_rows(tape, p, c);
+    const bool restrained =
+        aligned_ && alignment_.displacement > 0 && (p.kind == Kind::real || p.kind == Kind::pair);
     std::vector<Var<T>> moves;
-    const Var<T> z = model_.encoders()(tape, rows, &moves);
-    if (aligned_) {
+    const Var<T> z = model_.encoders()(tape, rows, restrained ? &moves : nullptr);
+    if (aligned_)
       tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
-      if (p.kind == Kind::real || p.kind == Kind::pair) restrain(tape, rows, moves, p.rows.size());
-    }
+    if (restrained) restrain(tape, rows, moves, p.rows.size());
     if (p.kind == Kind::real || p.kind == Kind::partner) {
       tape.backward();
       return 0;
@@ -234,7 +235,6 @@ private:
   /// Seeds w_D L_D, the mean square of what the adapters add to the `total` real rows of a part.
   void restrain(Tape<B>& tape, const EncoderRows<T>& rows, const std::vector<Var<T>>& moves,
                 std::size_t total) const {
-    if (!(alignment_.displacement > 0)) return;
     const index_t surveys = model_.encoders().count();
     for (std::size_t k = 0; k < moves.size(); ++k) {
       const Shape shape = moves[k].shape();
@@ -303,11 +303,7 @@ private:
 template <Backend B, diffusion::Sde S>
 FitReport fit(DomainAdaptive<B, S>& model, const DomainData& data, const Alignment& alignment,
               const FitOptions& options, AlignmentLosses* losses = nullptr) {
-  if (!model.standardised()) {
-    data.simulated.check(model.nodes().parameters, model.nodes().observables());
-    detail::fit_transforms(model, data.simulated);
-    model.standardised() = true;
-  }
+  detail::fit_transforms(model, data.simulated);
   DomainObjective<B, S> objective(model, data, alignment, options);
   const FitReport report = train(model.backend(), model.parameters(), objective, options);
   if (losses) *losses = objective.losses();

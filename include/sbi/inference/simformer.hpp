@@ -233,10 +233,7 @@ private:
 template <Backend B, diffusion::Sde S>
 FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& options = {}) {
   data.check(model.nodes().parameters, model.nodes().observables());
-  if (!model.standardised()) {
-    detail::fit_transforms(model, data);
-    model.standardised() = true;
-  }
+  detail::fit_transforms(model, data);
   detail::SimformerObjective<B, S> objective(model, data, options);
   return train(model.backend(), model.parameters(), objective, options);
 }

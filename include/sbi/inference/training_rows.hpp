@@ -10,9 +10,12 @@
 
 namespace sbi::detail {
 
-/// Fits the standardisation of every node of a model to a data set. Throws ValueError for a value outside its
-/// bounds.
+/// Fits the standardisation of every node of a model to a data set, the first time; after that it is kept, so
+/// that a trained model can be trained further. Throws ShapeError for a data set of other columns and
+/// ValueError for a value outside its bounds.
 template <class Model> void fit_transforms(Model& model, const Dataset& data) {
+  if (model.standardised()) return;
+  data.check(model.nodes().parameters, model.nodes().observables());
   std::vector<double> column(static_cast<std::size_t>(data.rows()));
   for (index_t j = 0; j < model.nodes().size(); ++j) {
     const index_t p = model.nodes().parameters;
@@ -21,6 +24,7 @@ template <class Model> void fit_transforms(Model& model, const Dataset& data) {
     model.transforms()[static_cast<std::size_t>(j)].fit(column,
                                                         model.nodes().names[static_cast<std::size_t>(j)]);
   }
+  model.standardised() = true;
 }
 
 /// A data set in the network's units: z and sigma [n, nodes], NaN where missing; sigma 0 where there is none.

@@ -116,7 +116,7 @@ sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const 
                   yy = cost_matrix(be, cost, y, y);
   const Tensor<T> yx = detail::transposed<T>(xy.view(), x.rows());
   Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
-  if (balanced) detail::balance(wa, wb);
+  if (balanced) detail::balance("sinkhorn", wa, wb, ", or a finite rho_a or rho_b");
   if (options.unit == Unit::mean_cost) {
     const double unit = detail::mean_cost(xy, wa, wb);
     run.epsilon *= unit, run.rho_a *= unit, run.rho_b *= unit;

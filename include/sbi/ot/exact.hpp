@@ -41,7 +41,7 @@ namespace detail {
 class TransportTree {
 public:
   TransportTree(index_t sources, index_t sinks)
-      : sources_(sources), node_(static_cast<std::size_t>(sources + sinks)) {}
+      : sources_(sources), node_(static_cast<std::size_t>(sources + sinks)), potential_(node_.size(), 0) {}
 
   struct Arc {
     index_t source, sink;
@@ -54,7 +54,8 @@ public:
     std::vector<std::vector<std::size_t>> touching(count);
     for (std::size_t k = 0; k < arcs.size(); ++k)
       touching[at(arcs[k].source)].push_back(k), touching[at(arcs[k].sink + sources_)].push_back(k);
-    for (Node& v : node_) v = {};
+    std::fill(node_.begin(), node_.end(), Node{});
+    potential_[0] = 0;
     std::vector<index_t> queue{0};
     std::vector<char> seen(count, 0);
     seen[0] = 1;
@@ -67,13 +68,15 @@ public:
         seen[at(w)] = 1;
         node_[at(w)].flow = arc.flow;
         node_[at(w)].depth = node_[at(v)].depth + 1;
-        node_[at(w)].potential = cost(arc.source, arc.sink) - node_[at(v)].potential;
+        potential_[at(w)] = cost(arc.source, arc.sink) - potential_[at(v)];
         adopt(v, w);
         queue.push_back(w);
       }
     }
   }
-  [[nodiscard]] double potential(index_t v) const { return node_[at(v)].potential; }
+  /// f of the sources, g of the sinks.
+  [[nodiscard]] const double* f() const { return potential_.data(); }
+  [[nodiscard]] const double* g() const { return potential_.data() + sources_; }
   [[nodiscard]] std::vector<Arc> arcs() const {
     std::vector<Arc> out;
     for (index_t v = 0; v < static_cast<index_t>(node_.size()); ++v)
@@ -115,7 +118,7 @@ private:
   struct Node {
     index_t parent = -1, child = -1, next = -1, previous = -1; ///< next and previous: siblings
     index_t depth = 0;
-    double flow = 0, potential = 0;
+    double flow = 0;
   };
   static std::size_t at(index_t v) { return static_cast<std::size_t>(v); }
   [[nodiscard]] bool is_source(index_t v) const { return v < sources_; }
@@ -150,7 +153,7 @@ private:
       const index_t w = stack_.back();
       stack_.pop_back();
       Node& n = node_[at(w)];
-      n.potential += is_source(w) == source ? by : -by;
+      potential_[at(w)] += is_source(w) == source ? by : -by;
       n.depth = node_[at(n.parent)].depth + 1;
       for (index_t c = n.child; c >= 0; c = node_[at(c)].next) stack_.push_back(c);
     }
@@ -158,6 +161,7 @@ private:
 
   index_t sources_;
   std::vector<Node> node_;
+  std::vector<double> potential_;
   std::vector<index_t> stack_;
 };
 
@@ -191,7 +195,7 @@ template <class T>
   return arcs;
 }
 
-/// Index and value of the least cost_j - g_j of a row.
+/// Index and value of the least cost_j - g_j of a row, in four chains that do not wait for each other.
 template <class T>
 [[nodiscard]] std::pair<index_t, double> least_reduced(const T* cost, const double* g, index_t m) {
   double best[4] = {1e308, 1e308, 1e308, 1e308};
@@ -221,11 +225,9 @@ template <class T>
                                           const ExactOptions& options = {}) {
   if (cost.shape.rank() != 2)
     throw ShapeError(sbi::text("exact transport: the cost is ", cost.shape, "; want [n, m]"));
-  const Weights<T> wa("a", a, cost.rows()), wb("b", b, cost.cols());
-  if (std::abs(wa.mass - wb.mass) >
-      std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * wa.mass)
-    throw ValueError(
-        sbi::text("exact transport: a sums to ", wa.mass, ", b to ", wb.mass, "; want equal masses"));
+  const Weights<T> wa("a", a, cost.rows());
+  Weights<T> wb("b", b, cost.cols());
+  detail::balance("exact transport", wa, wb);
   double largest = 0;
   for (index_t i = 0; i < cost.rows(); ++i)
     for (index_t j = 0; j < cost.cols(); ++j) {
@@ -241,7 +243,7 @@ template <class T>
     if (const double w = wa.value[static_cast<std::size_t>(i)]; w > 0) rows.push_back(i), supply.push_back(w);
   for (index_t j = 0; j < cost.cols(); ++j)
     if (const double w = wb.value[static_cast<std::size_t>(j)]; w > 0)
-      columns.push_back(j), demand.push_back(w * wa.mass / wb.mass);
+      columns.push_back(j), demand.push_back(w);
   const auto n = static_cast<index_t>(rows.size()), m = static_cast<index_t>(columns.size());
   Tensor<T> dense(Shape{n, m});
   for (index_t i = 0; i < n; ++i)
@@ -252,8 +254,8 @@ template <class T>
   detail::TransportTree tree(n, m);
   tree.build(detail::nearest_first<T>(dense.view(), supply, demand), of);
   ExactResult out;
+  // A potential is a sum along a path of the tree: rounding errors of some costs, not of one.
   const double tolerance = 64 * std::numeric_limits<double>::epsilon() * std::max(largest, 1e-300);
-  std::vector<double> g(static_cast<std::size_t>(m));
   const auto limit = options.max_pivots > 0 ? options.max_pivots : std::numeric_limits<long>::max();
   // Potentials gather rounding errors over many pivots: they are made anew from the tree until a search over
   // all sources finds nothing with fresh ones.
@@ -262,9 +264,8 @@ template <class T>
     const long before = out.pivots;
     index_t idle = 0;
     for (index_t i = 0; idle < n && out.pivots < limit; i = (i + 1) % n) {
-      for (index_t j = 0; j < m && (idle == 0); ++j) g[static_cast<std::size_t>(j)] = tree.potential(n + j);
-      const auto [j, r] = detail::least_reduced(dense.row(i), g.data(), m);
-      const double reduced = r - tree.potential(i);
+      const auto [j, r] = detail::least_reduced(dense.row(i), tree.g(), m);
+      const double reduced = r - tree.f()[i];
       ++idle;
       if (reduced >= -tolerance) continue;
       tree.pivot(i, j, reduced);
@@ -277,9 +278,9 @@ template <class T>
   out.f.assign(static_cast<std::size_t>(cost.rows()), top),
       out.g.assign(static_cast<std::size_t>(cost.cols()), top);
   for (index_t i = 0; i < n; ++i)
-    out.f[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)])] = tree.potential(i);
+    out.f[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)])] = tree.f()[i];
   for (index_t j = 0; j < m; ++j)
-    out.g[static_cast<std::size_t>(columns[static_cast<std::size_t>(j)])] = tree.potential(n + j);
+    out.g[static_cast<std::size_t>(columns[static_cast<std::size_t>(j)])] = tree.g()[j];
   for (index_t i = 0; i < cost.rows(); ++i)
     if (double& f = out.f[static_cast<std::size_t>(i)]; f == top)
       for (const index_t j : columns)

@@ -41,23 +41,24 @@ template <class T> struct GromovResult {
 
 namespace detail {
 
-/// A centred cloud, its weights and its moments, all in double but for the points.
+/// A centred cloud, its weights scaled to sum 1, and its moments.
 template <class T> struct CentredCloud {
   Tensor<T> points;
-  std::vector<double> weight, square; ///< weights scaled to sum 1; |x_i|^2
+  Weights<T> weights;
+  std::vector<double> square; ///< |x_i|^2
   Eigen::MatrixXd covariance;
   double m2 = 0, m4 = 0;
 
-  CentredCloud(View<const T> x, const Weights<T>& a)
-      : points(x.shape), weight(a.value), square(a.value.size(), 0),
+  CentredCloud(View<const T> x, Weights<T> a)
+      : points(x.shape), weights(std::move(a)), square(weights.value.size(), 0),
         covariance(Eigen::MatrixXd::Zero(x.cols(), x.cols())) {
     const index_t n = x.rows(), d = x.cols();
+    weights.scale(1 / weights.mass);
+    const std::vector<double>& weight = weights.value;
     Eigen::VectorXd mean = Eigen::VectorXd::Zero(d);
-    for (index_t i = 0; i < n; ++i) {
-      weight[static_cast<std::size_t>(i)] /= a.mass;
+    for (index_t i = 0; i < n; ++i)
       for (index_t k = 0; k < d; ++k)
         mean[k] += weight[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
-    }
     Eigen::VectorXd p(d);
     for (index_t i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
@@ -71,11 +72,7 @@ template <class T> struct CentredCloud {
     }
   }
   [[nodiscard]] index_t size() const { return points.rows(); }
-  [[nodiscard]] Eigen::VectorXd point(index_t i) const {
-    Eigen::VectorXd p(points.cols());
-    for (index_t k = 0; k < p.size(); ++k) p[k] = static_cast<double>(points(i, k));
-    return p;
-  }
+  [[nodiscard]] Eigen::MatrixXd matrix() const { return as_eigen(points).template cast<double>(); }
   /// sum_ik a_i a_k |x_i - x_k|^4
   [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * covariance.squaredNorm(); }
 };
@@ -84,7 +81,8 @@ template <class T> struct CentredCloud {
 template <class B, class T> class GromovProblem {
 public:
   GromovProblem(const B& be, View<const T> x, View<const T> y, const Weights<T>& a, const Weights<T>& b)
-      : be_(be), x_(x, a), y_(y, b), a_(to_unit(x_)), b_(to_unit(y_)),
+      : be_(be), x_(x, a), y_(y, b), a_(x_.weights.value.begin(), x_.weights.value.end()),
+        b_(y_.weights.value.begin(), y_.weights.value.end()),
         constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
 
   /// Moments A that pair the clouds' principal axes, with every choice of signs of the first few: the product
@@ -123,15 +121,12 @@ public:
   }
   /// Gradients of the objective by the envelope theorem: plan and moment are held.
   void gradients(double eps, GromovResult<T>& out) const {
-    out.dx = gradient(x_, y_, out.cost.view(), a_, b_, out.plan.f, out.plan.g, eps, out.moment);
+    out.dx = gradient(x_, y_, out.cost.view(), out.plan.f, out.plan.g, eps, out.moment);
     const Tensor<T> turned = transposed<T>(out.cost.view(), out.cost.rows());
-    out.dy = gradient(y_, x_, turned.view(), b_, a_, out.plan.g, out.plan.f, eps, out.moment.transpose());
+    out.dy = gradient(y_, x_, turned.view(), out.plan.g, out.plan.f, eps, out.moment.transpose());
   }
 
 private:
-  static std::vector<T> to_unit(const CentredCloud<T>& cloud) {
-    return {cloud.weight.begin(), cloud.weight.end()};
-  }
   void write_cost(const Eigen::MatrixXd& a, Tensor<T>& cost) const {
     const index_t n = x_.size(), m = y_.size(), d = y_.points.cols();
     if (cost.size() == 0) cost = Tensor<T>(Shape{n, m});
@@ -152,17 +147,15 @@ private:
     });
   }
   /// sum_j P_ij (y_j, |y_j|^2) of every row i: [n, dy + 1].
-  static Tensor<double> means(const B& be, View<const T> cost, const CentredCloud<T>& y, std::span<const T> a,
-                              std::span<const T> b, const std::vector<T>& f, const std::vector<T>& g,
-                              double eps) {
-    const Weights<T> wa("a", a, cost.rows()), wb("b", b, cost.cols());
-    const std::vector<T> left = biases<T>(wa.log, f, eps), right = biases<T>(wb.log, g, eps);
+  Tensor<double> means(const CentredCloud<T>& x, const CentredCloud<T>& y, View<const T> cost,
+                       const std::vector<T>& f, const std::vector<T>& g, double eps) const {
+    const std::vector<T> left = biases<T>(x.weights.log, f, eps), right = biases<T>(y.weights.log, g, eps);
     const index_t m = cost.cols(), d = y.points.cols();
     Tensor<double> out(Shape{cost.rows(), d + 1});
-    for_each_row(be, cost.rows(), [&](index_t i) {
-      const ArenaScope scope(be.arena());
-      T* p = be.arena().template array<T>(m);
-      plan_row(row_of(be, m), cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
+    for_each_row(be_, cost.rows(), [&](index_t i) {
+      const ArenaScope scope(be_.arena());
+      T* p = be_.arena().template array<T>(m);
+      plan_row(row_of(be_, m), cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
                static_cast<T>(1 / eps), p);
       double* sum = out.row(i);
       std::fill_n(sum, d + 1, 0.0);
@@ -176,32 +169,29 @@ private:
   }
   /// X^T P Y, and the sum of P_ij |x_i|^2 |y_j|^2.
   [[nodiscard]] Eigen::MatrixXd moment(const GromovResult<T>& out, double eps, double& squares) const {
-    const Tensor<double> of = means(be_, out.cost.view(), y_, a_, b_, out.plan.f, out.plan.g, eps);
+    const Tensor<double> of = means(x_, y_, out.cost.view(), out.plan.f, out.plan.g, eps);
     const index_t d = y_.points.cols();
-    Eigen::MatrixXd m = Eigen::MatrixXd::Zero(x_.points.cols(), d);
-    for (index_t i = 0; i < x_.size(); ++i) {
-      m += x_.point(i) * Eigen::Map<const Eigen::RowVectorXd>(of.row(i), d);
-      squares += x_.square[static_cast<std::size_t>(i)] * of(i, d);
-    }
-    return m;
+    squares = 0;
+    for (index_t i = 0; i < x_.size(); ++i) squares += x_.square[static_cast<std::size_t>(i)] * of(i, d);
+    return x_.matrix().transpose() * as_eigen(of).leftCols(d);
   }
   Tensor<T> gradient(const CentredCloud<T>& x, const CentredCloud<T>& y, View<const T> cost,
-                     std::span<const T> a, std::span<const T> b, const std::vector<T>& f,
-                     const std::vector<T>& g, double eps, const Eigen::MatrixXd& moment) const {
-    const Tensor<double> of = means(be_, cost, y, a, b, f, g, eps);
-    const index_t n = x.size(), d = y.points.cols();
-    Eigen::MatrixXd all(n, x.points.cols());
-    for (index_t i = 0; i < n; ++i) {
-      const Eigen::VectorXd p = x.point(i);
-      const double w = x.weight[static_cast<std::size_t>(i)], square = x.square[static_cast<std::size_t>(i)];
-      all.row(i) = w * ((8 * square + 8 * x.m2 - 8 * y.m2) * p + 16 * x.covariance * p) - 8 * of(i, d) * p -
-                   32 * moment * Eigen::Map<const Eigen::VectorXd>(of.row(i), d);
-    }
+                     const std::vector<T>& f, const std::vector<T>& g, double eps,
+                     const Eigen::MatrixXd& moment) const {
+    const Tensor<double> of = means(x, y, cost, f, g, eps);
+    const index_t d = y.points.cols();
+    const Eigen::MatrixXd points = x.matrix();
+    const Eigen::Map<const Eigen::VectorXd> weight(x.weights.value.data(), x.size()),
+        square(x.square.data(), x.size());
+    // Of K, then of <P, c_A>.
+    Eigen::MatrixXd all =
+        weight.asDiagonal() *
+        (8 * (square.array() + x.m2 - y.m2).matrix().asDiagonal() * points + 16 * points * x.covariance);
+    all -= 8 * as_eigen(of).col(d).asDiagonal() * points + 32 * as_eigen(of).leftCols(d) * moment.transpose();
     const Eigen::RowVectorXd drift = all.colwise().sum(); // centring takes out what moves all points alike
+    all -= weight * drift;
     Tensor<T> out(x.points.shape());
-    for (index_t i = 0; i < n; ++i)
-      for (index_t k = 0; k < out.cols(); ++k)
-        out(i, k) = static_cast<T>(all(i, k) - x.weight[static_cast<std::size_t>(i)] * drift[k]);
+    as_eigen(out) = all.template cast<T>();
     return out;
   }
 
@@ -224,7 +214,7 @@ template <class B, class T = typename B::compute_t>
 entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_identity_t<View<const T>> y,
                 std::type_identity_t<std::span<const T>> a, std::type_identity_t<std::span<const T>> b,
                 const GromovOptions& options) {
-  SinkhornOptions run = options.sinkhorn;
+  const SinkhornOptions& run = options.sinkhorn;
   detail::check(run);
   if (is_finite(run.rho_a) || is_finite(run.rho_b))
     throw ValueError(
@@ -240,26 +230,19 @@ entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_id
                                             Weights<T>("b", b, y.rows()));
 
   GromovResult<T> best;
-  double before = std::numeric_limits<double>::infinity();
-  bool first = true;
-  const auto settled = [&](double now) {
-    const bool yes = before - now <= options.tolerance * std::max(std::abs(now), std::abs(before));
-    before = now;
-    return yes;
-  };
   for (const Eigen::MatrixXd& start : problem.starts()) {
     GromovResult<T> trial;
     trial.moment = start;
     for (int i = 0; i < std::min(options.trial_iterations, options.max_iterations); ++i)
       problem.round(run, trial);
-    if (first || trial.objective < best.objective) best = std::move(trial);
-    first = false;
+    if (best.iterations == 0 || trial.objective < best.objective) best = std::move(trial);
   }
-  before = best.objective;
   bool done = false;
   while (!done && best.iterations < options.max_iterations) {
+    const double before = best.objective;
     problem.round(run, best);
-    done = settled(best.objective);
+    done =
+        before - best.objective <= options.tolerance * std::max(std::abs(best.objective), std::abs(before));
   }
   best.converged = done && best.plan.converged;
   if (options.gradients) problem.gradients(run.epsilon, best);

@@ -213,14 +213,6 @@ template <class F>
     if (residual <= tolerance || used >= options.max_iterations) return {residual, used};
   }
 }
-
-/// Scales b to the mass of a; throws ValueError when they differ by more than rounding.
-template <class T> void balance(const Weights<T>& a, Weights<T>& b) {
-  if (std::abs(a.mass - b.mass) > std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * a.mass)
-    throw ValueError(sbi::text("sinkhorn: a sums to ", a.mass, ", b to ", b.mass,
-                               "; want equal masses, or a finite rho_a or rho_b"));
-  b.scale(a.mass / b.mass);
-}
 } // namespace detail
 
 } // namespace sbi::ot

@@ -91,7 +91,8 @@ sinkhorn(const B& be, std::type_identity_t<View<const T>> cost, std::type_identi
     throw ShapeError(sbi::text("sinkhorn: the cost is ", cost.shape, "; want [n, m]"));
   const Weights<T> wa("a", a, cost.rows());
   Weights<T> wb("b", b, cost.cols());
-  if (!is_finite(options.rho_a) && !is_finite(options.rho_b)) detail::balance(wa, wb);
+  if (!is_finite(options.rho_a) && !is_finite(options.rho_b))
+    detail::balance("sinkhorn", wa, wb, ", or a finite rho_a or rho_b");
   const Tensor<T> cost_t = detail::transposed<T>(cost, cost.rows());
   return detail::alternate<B, T>(be, cost, cost_t.view(), wa, wb, options, start ? &start->f : nullptr);
 }

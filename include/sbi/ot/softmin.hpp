@@ -57,6 +57,16 @@ private:
 };
 
 namespace detail {
+/// Scales b to the mass of a; throws ValueError, in the name of `who`, when they differ by more than
+/// rounding. `otherwise`: what else would do.
+template <class T>
+void balance(const char* who, const Weights<T>& a, Weights<T>& b, const char* otherwise = "") {
+  if (std::abs(a.mass - b.mass) > std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * a.mass)
+    throw ValueError(
+        sbi::text(who, ": a sums to ", a.mass, ", b to ", b.mass, "; want equal masses", otherwise));
+  b.scale(a.mass / b.mass);
+}
+
 /// log sum_j exp(bias_j - scale c_j) of one row, minus infinity when no term is above it.
 template <class Row, class T>
 [[nodiscard]] typename Row::scalar log_sum_exp_row(Row row, const T* cost, const T* bias,
