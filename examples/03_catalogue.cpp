@@ -324,7 +324,7 @@ private:
     sbi::Alignment a;
     a.contrastive = 0.05, a.transport = 0.05, a.pairs = 0.2, a.pair_score = 1, a.attraction = 1;
     a.rho = 0.1, a.pair_batch = 100, a.ramp = {0, 200};
-    a.survey_dropout = 0; // pairs have gaps already, those that the simulations have
+    a.survey_dropout = a.value_dropout = 0; // pairs have gaps already, those that the simulations have
     return a;
   }
   sbi::FitOptions adaptation(index_t draw) const {

@@ -127,10 +127,10 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
   standardise(model, data.simulated);
   sbi::Rng rng(4);
   for (auto& v : model.parameters().values()) v += 0.05 * rng.normal(); // adapters that do something
-  for (int which = 0; which < 3; ++which) {
+  for (int which = 0; which < 4; ++which) {
     Alignment on = Alignment::none();
-    (which == 0 ? on.contrastive : which == 1 ? on.transport : on.pairs) = 0.7;
-    on.survey_dropout = 0, on.displacement = 0.3;
+    (which == 0 ? on.contrastive : which == 1 ? on.transport : which == 2 ? on.pairs : on.translation) = 0.7;
+    on.survey_dropout = on.value_dropout = 0, on.displacement = 0.3;
     on.real_batch = on.pair_batch = 1000;
     Alignment off = on;
     on.ramp = {0, 1}, off.ramp = {100, 1}; // the same score loss, with and without the coupled one
@@ -166,7 +166,7 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
       divergence.options.sinkhorn.tolerance = 2e-3;
       divergence.a = {a.data(), {90}}, divergence.b = {b.data(), {70}};
       seed(tape.apply(divergence, simulated.token(pool), real.token(pool)), 0.7 / 16);
-    } else {
+    } else if (which == 2) {
       for (index_t k = 0; k <= pool; ++k) { // a token counts where star and partner both have it
         auto& both = pair.present[static_cast<std::size_t>(k)];
         for (std::size_t i = 0; i < both.size(); ++i)
@@ -177,16 +177,24 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
       }
     }
     for (const Cloud* c : {&real, &pair}) {
-      if (which == 2 && c == &real) continue; // the pair loss alone does not read unlabelled rows
+      if (which >= 2 && c == &real) continue; // the losses of pairs do not read unlabelled rows
       for (index_t k = 0; k < 2 * pool; ++k) {
         const sbi::Var<double>& move = c->moves[static_cast<std::size_t>(k)];
         const index_t n = move.shape().rows(), d = move.shape().cols();
-        Tensor<double> zero({n, d}), price({n, d});
-        for (index_t i = 0; i < n; ++i) // a survey that did not see the star moves nothing
-          for (index_t j = 0; j < d; ++j)
-            price(i, j) = 0.3 / static_cast<double>(pool * n * d) * c->mask(k / 2).data[i];
-        seed(tape.apply(sbi::ops::WeightedSquares<double>{zero.view(), price.view()}, move), 1);
-        priced.push_back(std::move(zero)), priced.push_back(std::move(price));
+        Tensor<double> wanted({n, d}), price({n, d});
+        const bool translated = which == 3 && k % 2 == 0; // by what the partner shows, per value
+        for (index_t i = 0; i < n; ++i)                   // a survey that did not see the star moves nothing
+          for (index_t j = 0; j < d; ++j) {
+            price(i, j) =
+                (translated ? 0.7 / static_cast<double>(3 * n) : 0.3 / static_cast<double>(pool * n * d)) *
+                c->mask(k / 2).data[i];
+            const index_t value = (k / 2 == 0 ? 0 : 2) + j / 4;
+            if (translated && j % 4 == 0 && !sbi::is_missing(data.pairs.x(i, value)))
+              wanted(i, j) = (data.partner_x(i, value) - data.pairs.x(i, value)) /
+                             model.transforms()[static_cast<std::size_t>(2 + value)].stddev();
+          }
+        seed(tape.apply(sbi::ops::WeightedSquares<double>{wanted.view(), price.view()}, move), 1);
+        priced.push_back(std::move(wanted)), priced.push_back(std::move(price));
       }
     }
     tape.backward();
@@ -318,6 +326,30 @@ TEST_CASE("inference/domain_objective: adaptation undoes a shift of reality") {
   }
   CHECK(error(test, Domain::real) < 0.5 * before);
   CHECK(error(same, Domain::simulated) < 2 * at_home); // and is not forgotten at home
+}
+
+TEST_CASE("inference/domain_objective: partners alone show the adapters what separates the worlds") {
+  auto model = make();
+  sbi::DomainData data = domain_data(2000, 10, 300, 0.8);
+  sbi::DomainData simulations;
+  simulations.simulated = data.simulated;
+  (void)sbi::fit(model, simulations, Alignment::none(), brief(1));
+  std::fill(data.pairs.theta.begin(), data.pairs.theta.end(), sbi::missing);
+  Alignment only = Alignment::none();
+  only.translation = 100, only.ramp = {0, 1};
+  const auto apart = [&] { // between the embeddings of stars in both worlds, by the scale of embeddings
+    const Dataset real = draw(200, 9, 0.8, 0), same = draw(200, 9, 0, 0);
+    const auto z = model.embed(real.x, real.sigma, Domain::real),
+               w = model.embed(same.x, same.sigma, Domain::simulated);
+    double difference = 0, scale = 0;
+    for (index_t i = 0; i < z.size(); ++i)
+      difference += std::pow(z.data()[i] - w.data()[i], 2), scale += std::pow(w.data()[i], 2);
+    return std::sqrt(difference / scale);
+  };
+  const double before = apart();
+  (void)sbi::fit(model, data, only, brief(300));
+  CHECK(before > 0.3);
+  CHECK(apart() < 0.2 * before);
 }
 
 TEST_CASE("inference/domain_objective: data that do not fit are refused") {

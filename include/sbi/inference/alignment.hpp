@@ -11,7 +11,8 @@
 
 namespace sbi {
 
-/// Weights of the losses beside the score: L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS + w_D L_D).
+/// Weights of the losses beside the score:
+/// L = L_score + ramp (w_C L_C + w_OT L_OT + w_RS L_RS + w_T L_T + w_D L_D).
 struct Alignment {
   /// w_C, L_C: InfoNCE between each survey's embedding and the pool, within each domain.
   double contrastive = 0.002;
@@ -22,14 +23,21 @@ struct Alignment {
   double pairs = 0.1;
   /// Of L_RS: weight of the partners' squared distance beside the contrast with negatives.
   double attraction = 1;
+  /// w_T, L_T: mean square, over all values of a paired row, of x + A(x) - partner, in standard deviations of
+  /// the simulations. Shows the adapter of the features what separates the worlds, instead of letting it find
+  /// out through the score. For partners that are the same star in all of theta: where a part of theta had to
+  /// be drawn, the partner differs for reasons that are not the simulator's. The squares are small (1e-4 for
+  /// 0.01), so a weight that matters is large.
+  double translation = 0;
   /// w_D, L_D: mean square of what the adapters add to features and embeddings of real rows. The losses above
   /// cannot tell a small move from a large one that aligns as well; this one prefers what is near the
   /// simulator. It comes with them: without any of them it is not computed.
   double displacement = 1;
   double pair_score = 1; ///< weight of the score loss on paired real rows, relative to simulated rows
-  /// Chance that a survey of a paired real row is left out of a step. Pairs are few and would be learnt by
-  /// heart; what is inferred from fewer surveys is as true as what is inferred from all.
-  double survey_dropout = 0.2;
+  /// Chance that a survey of a pair is left out of a step, and that a value is: the latter's rate is drawn
+  /// for each row, uniform with this mean. Pairs are few and would be learnt by heart; what is inferred from
+  /// fewer values is as true as what is inferred from all.
+  double survey_dropout = 0.1, value_dropout = 0.15;
   index_t real_batch = 256, pair_batch = 128;
   double temperature = 0.1; ///< of both contrasts
   double epsilon = 0.05;    ///< entropic regularisation in units of the mean cost
@@ -38,7 +46,7 @@ struct Alignment {
 
   [[nodiscard]] static Alignment none() {
     Alignment out;
-    out.contrastive = out.transport = out.pairs = out.displacement = 0;
+    out.contrastive = out.transport = out.pairs = out.translation = out.displacement = 0;
     return out;
   }
 };

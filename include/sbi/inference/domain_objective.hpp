@@ -67,8 +67,9 @@ public:
         p.rows[static_cast<std::size_t>(i)] = p.order.row(step, i);
     }
     const double ramp = alignment_.ramp(step);
-    aligned_ = ramp > 0 && (alignment_.contrastive > 0 || alignment_.transport > 0 || alignment_.pairs > 0);
-    if (aligned_) couple(backend, values, ramp);
+    const bool coupled = alignment_.contrastive > 0 || alignment_.transport > 0 || alignment_.pairs > 0;
+    aligned_ = ramp > 0 && (coupled || translates());
+    if (aligned_ && coupled) couple(backend, values, ramp);
   }
   [[nodiscard]] index_t chunks() const { return static_cast<index_t>(chunks_.size()); }
   double chunk(Tape<B>& tape, index_t step, index_t i) const {
@@ -76,13 +77,12 @@ public:
     const Part& p = parts_[c.part];
     if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
     EncoderRows<T> rows = encoder_rows(tape, p, c);
-    const bool restrained =
-        aligned_ && alignment_.displacement > 0 && (p.kind == Kind::real || p.kind == Kind::pair);
+    const bool priced = aligned_ && (p.kind == Kind::real || p.kind == Kind::pair);
     std::vector<Var<T>> moves;
-    const Var<T> z = model_.encoders()(tape, rows, restrained ? &moves : nullptr);
-    if (aligned_)
+    const Var<T> z = model_.encoders()(tape, rows, priced ? &moves : nullptr);
+    if (aligned_ && gradient_.size() > 0)
       tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
-    if (restrained) restrain(tape, rows, moves, p.rows.size());
+    if (priced) price(tape, p, c, rows, moves);
     if (p.kind == Kind::real || p.kind == Kind::partner) {
       tape.backward();
       return 0;
@@ -130,7 +130,8 @@ public:
                      " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
                      " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
                      " displacement=", alignment_.displacement, " attraction=", alignment_.attraction,
-                     " survey_dropout=", alignment_.survey_dropout, " ramp=", alignment_.ramp.begin, "+",
+                     " translation=", alignment_.translation, " survey_dropout=", alignment_.survey_dropout,
+                     " value_dropout=", alignment_.value_dropout, " ramp=", alignment_.ramp.begin, "+",
                      alignment_.ramp.length);
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
@@ -182,27 +183,34 @@ private:
     model_.encoders().write(out, at, rows.x.row(row), rows.sigma.row(row), real_domain);
   }
   EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c) const {
+    return encoder_rows(tape, p, c, p.kind);
+  }
+  /// The rows of `kind` at the places of a part's chunk.
+  EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c, Kind kind) const {
     EncoderRows<T> rows = model_.encoders().rows(tape, c.count);
-    const Rows& from = rows_of(p.kind);
-    const bool paired = p.kind == Kind::pair || p.kind == Kind::partner;
-    if (!paired || !(alignment_.survey_dropout > 0)) {
+    const Rows& from = rows_of(kind);
+    const bool paired = kind == Kind::pair || kind == Kind::partner;
+    if (!paired || !(alignment_.survey_dropout > 0 || alignment_.value_dropout > 0)) {
       for (index_t i = 0; i < c.count; ++i)
         write(rows, i, from, p.rows[static_cast<std::size_t>(c.first + i)],
-              p.kind == Kind::real || p.kind == Kind::pair);
+              kind == Kind::real || kind == Kind::pair);
       return rows;
     }
     std::vector<T> x(static_cast<std::size_t>(from.x.cols()));
     for (index_t i = 0; i < c.count; ++i) {
       const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
-      // The stream is that of the row in its batch: a star and its partner lose the same surveys.
+      // The stream is that of the row in its batch: a star and its partner lose the same values.
       Rng rng = rng_.split(0xD20)
                     .split(static_cast<std::uint64_t>(step_))
                     .split(static_cast<std::uint64_t>(c.first + i));
       std::copy_n(from.x.row(row), from.x.cols(), x.begin());
-      for (const auto& modality : model_.encoders().modalities())
-        if (rng.bernoulli(alignment_.survey_dropout))
-          for (index_t j : modality.observables) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
-      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), p.kind == Kind::pair);
+      const double rate = rng.uniform(0, 2 * alignment_.value_dropout);
+      for (const auto& modality : model_.encoders().modalities()) {
+        const bool survey = rng.bernoulli(alignment_.survey_dropout);
+        for (index_t j : modality.observables)
+          if (rng.bernoulli(rate) || survey) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
+      }
+      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), kind == Kind::pair);
     }
     return rows;
   }
@@ -232,20 +240,33 @@ private:
     return batch.loss(tape, View<const std::int32_t>(ids_.data(), {p}), z);
   }
 
-  /// Seeds w_D L_D, the mean square of what the adapters add to the `total` real rows of a part.
-  void restrain(Tape<B>& tape, const EncoderRows<T>& rows, const std::vector<Var<T>>& moves,
-                std::size_t total) const {
+  [[nodiscard]] bool translates() const { return alignment_.translation > 0 && partners_.size() > 0; }
+
+  /// Seeds w_D L_D, the mean square of what the adapters add to the real rows of a part, and w_T L_T, which
+  /// takes its place for features of pairs: what they should add is known there.
+  void price(Tape<B>& tape, const Part& p, const Chunk& c, const EncoderRows<T>& rows,
+             const std::vector<Var<T>>& moves) const {
     const index_t surveys = model_.encoders().count();
+    const double ramp = alignment_.ramp(step_), total = static_cast<double>(p.rows.size());
+    const bool shown = p.kind == Kind::pair && translates();
+    const EncoderRows<T> partners = shown ? encoder_rows(tape, p, c, Kind::partner) : EncoderRows<T>{};
     for (std::size_t k = 0; k < moves.size(); ++k) {
       const Shape shape = moves[k].shape();
-      const View<T> nowhere = tape.scratch(shape), price = tape.scratch(shape);
-      std::fill_n(nowhere.data, nowhere.size(), T{0});
-      const double each = alignment_.ramp(step_) * alignment_.displacement /
-                          static_cast<double>(surveys * shape.cols() * static_cast<index_t>(total));
+      const std::size_t survey = k / 2;
+      const bool translated = shown && k % 2 == 0;
+      const double each =
+          translated ? ramp * alignment_.translation / (total * static_cast<double>(pairs_.x.cols()))
+                     : ramp * alignment_.displacement / (total * static_cast<double>(surveys * shape.cols()));
+      if (!(each > 0)) continue;
+      const View<T> wanted = tape.scratch(shape), weight = tape.scratch(shape);
+      if (translated)
+        SurveyEncoders::differences(rows, partners, survey, wanted);
+      else
+        std::fill_n(wanted.data, wanted.size(), T{0});
       for (index_t r = 0; r < shape.rows(); ++r)
-        std::fill_n(price.row(r), shape.cols(),
-                    static_cast<T>(each) * rows.present.data[r * surveys + static_cast<index_t>(k / 2)]);
-      const Var<T> cost = tape.apply(ops::WeightedSquares<T>{nowhere, price}, moves[k]);
+        std::fill_n(weight.row(r), shape.cols(),
+                    static_cast<T>(each) * rows.present.data[r * surveys + static_cast<index_t>(survey)]);
+      const Var<T> cost = tape.apply(ops::WeightedSquares<T>{wanted, weight}, moves[k]);
       const T one{1};
       tape.seed(cost, View<const T>(&one, {1}));
     }

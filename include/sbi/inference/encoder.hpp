@@ -90,6 +90,18 @@ public:
       rows.present.data[row * count() + static_cast<index_t>(m)] = any ? T{1} : T{0};
     }
   }
+  /// What takes the features of modality m of rows `from` to those of rows `to`, [samples, features(m)]: the
+  /// difference of the values that both have, 0 for everything else.
+  template <class T>
+  static void differences(const EncoderRows<T>& from, const EncoderRows<T>& to, std::size_t m, View<T> out) {
+    const View<T> f = from.features[m], t = to.features[m];
+    for (index_t r = 0; r < out.rows(); ++r)
+      for (index_t j = 0; j < out.cols(); j += features_a_value) {
+        const bool both = f(r, j + 1) > 0 && t(r, j + 1) > 0;
+        out(r, j) = both ? t(r, j) - f(r, j) : T{0};
+        for (index_t k = 1; k < features_a_value; ++k) out(r, j + k) = T{0};
+      }
+  }
   /// Whether each of tokens() of a row is present, after `write`.
   template <class T>
   [[nodiscard]] bool present(const EncoderRows<T>& rows, index_t row, index_t token) const {
