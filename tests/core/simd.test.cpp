@@ -126,6 +126,24 @@ TEST_CASE("core/simd: exp at and beyond its ends") {
   });
 }
 
+TEST_CASE("core/simd: bounded exp2 to two units in the last place, moved to its bounds beyond them") {
+  for_each_width([]<class T, int N>() {
+    const T bound = sizeof(T) == 4 ? T(126) : T(1022);
+    const auto at = [](T x) { return lanes(exp2_bounded(Vec<T, N>(x)))[N - 1]; };
+    double worst = 0;
+    for (int i = 0; i <= 20000; ++i) {
+      const T x = bound * (T(2) * static_cast<T>(i) / T{20000} - 1);
+      const long double exact = std::exp2(static_cast<long double>(x));
+      worst = std::max(worst, static_cast<double>(std::abs(static_cast<long double>(at(x)) - exact) / exact));
+    }
+    CHECK(worst < 2 * std::numeric_limits<T>::epsilon());
+    CHECK(at(infinity<T>) == at(bound));
+    CHECK(at(-infinity<T>) == at(-bound));
+    CHECK(at(-bound) <= 2 * std::numeric_limits<T>::min()); // still normal
+    CHECK(at(-bound) >= std::numeric_limits<T>::min());
+  });
+}
+
 TEST_CASE("core/simd: the native width fills a register") {
   CHECK(sbi::native_lanes<float> == 2 * sbi::native_lanes<double>);
   CHECK(sizeof(Vec<float>) == sbi::native_vector_bytes);

@@ -68,13 +68,54 @@ TEST_CASE("ot/cost: matrices agree with the pointwise definition for every size"
   check_against_reference<double>(ot::SquaredEuclidean{}, 4e-15);
   check_against_reference<float>(ot::Euclidean{}, 2e-6);
   check_against_reference<double>(ot::Euclidean{}, 4e-15);
+  check_against_reference<float>(ot::Cosine{}, 2e-6);
+  check_against_reference<double>(ot::Cosine{}, 4e-15);
   check_against_reference<double>(Power{}, 4e-15);
 }
 
 TEST_CASE("ot/cost: gradients agree with differences") {
   check_gradient(ot::SquaredEuclidean{});
   check_gradient(ot::Euclidean{});
+  check_gradient(ot::Cosine{});
   check_gradient(Power{});
+}
+
+TEST_CASE("ot/cost: the dot-product form is the cost, far from the origin too") {
+  const auto check = [](const auto& cost, double offset, double tolerance) {
+    const Tensor<float> x = random_points<float>(5, 20, 7, offset),
+                        y = random_points<float>(6, 30, 7, offset);
+    const auto form = cost.dot_form(View<const float>(x.view()), View<const float>(y.view()));
+    const auto turned = form.transposed();
+    CHECK(form.shape() == Shape{20, 30});
+    CHECK(turned.shape() == Shape{30, 20});
+    for (index_t i = 0; i < 20; ++i)
+      for (index_t j = 0; j < 30; ++j) {
+        const double exact = cost(std::span<const float>(x.row(i), 7), std::span<const float>(y.row(j), 7));
+        double got = form.alpha[static_cast<std::size_t>(i)] + form.beta[static_cast<std::size_t>(j)];
+        for (index_t k = 0; k < 7; ++k)
+          got -= static_cast<double>(form.q(i, k)) * static_cast<double>(form.k(j, k));
+        CHECK(std::abs(got - exact) <= tolerance);
+        double back = turned.alpha[static_cast<std::size_t>(j)] + turned.beta[static_cast<std::size_t>(i)];
+        for (index_t k = 0; k < 7; ++k)
+          back -= static_cast<double>(turned.q(j, k)) * static_cast<double>(turned.k(i, k));
+        CHECK(back == doctest::Approx(got).epsilon(1e-12));
+      }
+  };
+  static_assert(ot::DotFormCost<ot::SquaredEuclidean, float> && ot::DotFormCost<ot::Cosine, double>);
+  static_assert(!ot::DotFormCost<ot::Euclidean, float> && !ot::DotFormCost<Power, float>);
+  check(ot::SquaredEuclidean{}, 0, 1e-5);    // sums of squares near 50, in float coordinates
+  check(ot::SquaredEuclidean{}, 1000, 0.02); // the points themselves have lost 6e-5 each there
+  check(ot::Cosine{}, 0, 1e-6);
+}
+
+TEST_CASE("ot/cost: the origin has no direction: its cosine cost is 1, its gradient 0") {
+  const double x[2] = {0, 0}, y[2] = {1, 2};
+  double out[2] = {0, 0};
+  const std::span<const double> xs(x), ys(y);
+  CHECK(ot::Cosine{}(xs, ys) == 1);
+  ot::Cosine{}.add_gradient(1.0, xs, ys, std::span<double>(out));
+  CHECK(out[0] == 0);
+  CHECK(out[1] == 0);
 }
 
 TEST_CASE("ot/cost: the Euclidean gradient at coincident points is 0, not NaN") {

@@ -229,6 +229,38 @@ template <class T, int N> Vec<T, N> exp(Vec<T, N> x) {
   result = select(x > high, V(std::numeric_limits<T>::infinity()), result);
   return select(x < low, V(0), result);
 }
+/// 2^x to about one unit in the last place, for -126 <= x <= 126 in float, +-1022 in double; arguments
+/// outside are moved to these bounds. Without the cases at the ends it takes half the time of `exp`.
+/// Polynomials of least relative error on [-1/2, 1/2]: 7.5e-8 in float, 3e-18 in double.
+template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_bounded(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  using I = typename V::mask_type;
+  constexpr bool single = sizeof(T) == 4;
+  const V bound(single ? 126.0 : 1022.0), magic(single ? 12582912.0 : 6755399441055744.0);
+  const V clamped = select(x < bound, select(x > -bound, x, -bound), bound);
+  const V shifted = clamped + magic;
+  const V r = clamped - (shifted - magic);
+  V p;
+  if constexpr (single) {
+    p = V(1.3276472e-3);
+    for (double c : {9.6755410e-3, 5.5507131e-2, 0.24022120, 0.69314694, 1.0000001})
+      p = fused_multiply_add(p, r, V(c));
+  } else {
+    p = V(4.4352453902330447e-10);
+    for (double c :
+         {7.0741365732124034e-09, 1.0178198058765788e-07, 1.3215432891916156e-06, 1.5252733490722503e-05,
+          1.5403530462958226e-04, 1.3333558146787757e-03, 9.618129107587924e-03, 5.550410866481994e-02,
+          0.24022650695910158, 0.6931471805599453, 1.0})
+      p = fused_multiply_add(p, r, V(c));
+  }
+  // The whole part sits in the low bits of the sum with `magic`; added to the exponent it is a factor.
+  I whole, value;
+  std::memcpy(&whole, &shifted.raw, sizeof whole);
+  std::memcpy(&value, &p.raw, sizeof value);
+  value += whole << (single ? 23 : 52);
+  std::memcpy(&p.raw, &value, sizeof value);
+  return p;
+}
 template <class T, int N> Vec<T, N> sqrt(Vec<T, N> x) {
   T lane[N];
   x.store(lane);

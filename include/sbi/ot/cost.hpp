@@ -37,8 +37,47 @@ template <class T> [[nodiscard]] T squared_distance(std::span<const T> x, std::s
   return sum;
 }
 
+/// A cost between given points in dot-product form, C_ij = alpha_i + beta_j - <q_i, k_j>.
+template <class T> struct DotForm {
+  Tensor<T> q, k;                  ///< [n, d], [m, d]
+  std::vector<double> alpha, beta; ///< [n], [m]
+
+  [[nodiscard]] DotForm transposed() const { return {k, q, beta, alpha}; }
+  [[nodiscard]] Shape shape() const { return {q.rows(), k.rows()}; }
+};
+
+/// A cost that has this form: `dot_form(x, y)`. Transport then needs no matrix.
+template <class C, class T>
+concept DotFormCost = Cost<C, T> && requires(const C& cost, View<const T> x) {
+  { cost.dot_form(x, x) } -> std::same_as<DotForm<T>>;
+};
+
 /// c = |x - y|^2. Convention: without the factor 1/2.
 struct SquaredEuclidean {
+  /// About the mean of both clouds: the error of |x|^2 + |y|^2 - 2 <x, y> grows with |x|^2.
+  template <class T> [[nodiscard]] DotForm<T> dot_form(View<const T> x, View<const T> y) const {
+    const index_t d = x.cols(), count = x.rows() + y.rows();
+    std::vector<double> mean(static_cast<std::size_t>(d), 0);
+    for (const View<const T> points : {x, y})
+      for (index_t i = 0; i < points.rows(); ++i)
+        for (index_t c = 0; c < d; ++c)
+          mean[static_cast<std::size_t>(c)] += static_cast<double>(points(i, c)) / static_cast<double>(count);
+    DotForm<T> out{Tensor<T>(x.shape), Tensor<T>(y.shape), {}, {}};
+    const auto write = [&](View<const T> points, T factor, Tensor<T>& to, std::vector<double>& squares) {
+      for (index_t i = 0; i < points.rows(); ++i) {
+        double square = 0;
+        for (index_t c = 0; c < d; ++c) {
+          const T v = static_cast<T>(static_cast<double>(points(i, c)) - mean[static_cast<std::size_t>(c)]);
+          square += static_cast<double>(v) * static_cast<double>(v);
+          to(i, c) = factor * v;
+        }
+        squares.push_back(square);
+      }
+    };
+    write(x, T{2}, out.q, out.alpha);
+    write(y, T{1}, out.k, out.beta);
+    return out;
+  }
   template <class T> T of_squared_distance(T squared) const { return squared; }
   template <class T> T slope(T) const { return 1; }
   template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
@@ -63,6 +102,46 @@ struct Euclidean {
     if (distance == 0) return;
     for (std::size_t k = 0; k < x.size(); ++k) out[k] += weight / distance * (x[k] - y[k]);
   }
+};
+
+/// c = 1 - <x, y> / (|x| |y|), of the directions of points; 1, with gradient 0, where one of them is the
+/// origin, which has no direction.
+struct Cosine {
+  template <class T> [[nodiscard]] DotForm<T> dot_form(View<const T> x, View<const T> y) const {
+    const auto directions = [](View<const T> points) {
+      Tensor<T> out(points.shape);
+      const auto d = static_cast<std::size_t>(points.cols());
+      for (index_t i = 0; i < points.rows(); ++i) {
+        const double length = norm(std::span<const T>(points.row(i), d));
+        for (index_t c = 0; c < points.cols(); ++c)
+          out(i, c) = length > 0 ? static_cast<T>(static_cast<double>(points(i, c)) / length) : T{0};
+      }
+      return out;
+    };
+    return {directions(x), directions(y), std::vector<double>(static_cast<std::size_t>(x.rows()), 1),
+            std::vector<double>(static_cast<std::size_t>(y.rows()), 0)};
+  }
+  template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
+    const double length = norm(x) * norm(y);
+    return length > 0 ? static_cast<T>(1 - dot(x, y) / length) : T{1};
+  }
+  template <class T>
+  void add_gradient(T weight, std::span<const T> x, std::span<const T> y, std::span<T> out) const {
+    const double a = norm(x), b = norm(y);
+    if (!(a > 0 && b > 0)) return;
+    const double cosine = dot(x, y) / (a * b), factor = static_cast<double>(weight) / a;
+    for (std::size_t k = 0; k < x.size(); ++k)
+      out[k] +=
+          static_cast<T>(factor * (cosine * static_cast<double>(x[k]) / a - static_cast<double>(y[k]) / b));
+  }
+
+private:
+  template <class T> static double dot(std::span<const T> x, std::span<const T> y) {
+    double sum = 0;
+    for (std::size_t k = 0; k < x.size(); ++k) sum += static_cast<double>(x[k]) * static_cast<double>(y[k]);
+    return sum;
+  }
+  template <class T> static double norm(std::span<const T> x) { return std::sqrt(dot(x, x)); }
 };
 
 namespace detail {
@@ -116,6 +195,13 @@ template <class T> void check_points(const char* who, const char* name, View<con
         throw ValueError(
             sbi::text("ot: ", who, ": ", name, "[", i, ",", k, "] = ", points(i, k), "; want finite"));
 }
+template <class T> void check_clouds(const char* who, View<const T> x, View<const T> y) {
+  check_points(who, "x", x);
+  check_points(who, "y", y);
+  if (x.cols() != y.cols())
+    throw ShapeError(
+        sbi::text("ot: ", who, ": x is ", x.shape, ", y is ", y.shape, "; want equal last axes"));
+}
 } // namespace detail
 
 /// The matrix c(x_i, y_j), [n, m], of points x [n, d] and y [m, d]. Throws ShapeError for different d and
@@ -125,11 +211,7 @@ template <class B, class C, class T = typename B::compute_t>
                                     std::type_identity_t<View<const T>> y) {
   static_assert(Cost<C, T>,
                 "sbi: a transport cost needs c(x, y) and add_gradient(weight, x, y, out) on spans");
-  detail::check_points("cost matrix", "x", x);
-  detail::check_points("cost matrix", "y", y);
-  if (x.cols() != y.cols())
-    throw ShapeError(
-        sbi::text("ot: cost matrix: x is ", x.shape, ", y is ", y.shape, "; want equal last axes"));
+  detail::check_clouds("cost matrix", x, y);
   const index_t n = x.rows(), m = y.rows();
   const auto d = static_cast<std::size_t>(x.cols());
   Tensor<T> out(Shape{n, m});

@@ -51,7 +51,7 @@ template <class T> struct Divergence {
 
 namespace detail {
 template <class T>
-[[nodiscard]] double mean_cost(const Tensor<T>& cost, const Weights<T>& a, const Weights<T>& b) {
+[[nodiscard]] double mean_cost(View<const T> cost, const Weights<T>& a, const Weights<T>& b) {
   double sum = 0;
   for (index_t i = 0; i < cost.rows(); ++i) {
     double row = 0;
@@ -60,6 +60,25 @@ template <class T>
     sum += a.value[static_cast<std::size_t>(i)] * row;
   }
   return sum > 0 ? sum / (a.mass * b.mass) : 1;
+}
+/// <a, alpha> |b| + <b, beta> |a| - <sum_i a_i q_i, sum_j b_j k_j>
+template <class T>
+[[nodiscard]] double mean_cost(const DotForm<T>& cost, const Weights<T>& a, const Weights<T>& b) {
+  const auto mean = [](const std::vector<double>& v, const Weights<T>& w) {
+    double sum = 0;
+    for (std::size_t i = 0; i < v.size(); ++i) sum += w.value[i] * v[i];
+    return sum / w.mass;
+  };
+  double out = mean(cost.alpha, a) + mean(cost.beta, b);
+  for (index_t k = 0; k < cost.q.cols(); ++k) {
+    double q = 0, key = 0;
+    for (index_t i = 0; i < cost.q.rows(); ++i)
+      q += a.value[static_cast<std::size_t>(i)] * static_cast<double>(cost.q(i, k));
+    for (index_t j = 0; j < cost.k.rows(); ++j)
+      key += b.value[static_cast<std::size_t>(j)] * static_cast<double>(cost.k(j, k));
+    out -= q / a.mass * key / b.mass;
+  }
+  return out > 0 ? out : 1;
 }
 
 /// d S / d weight of one side: f - p, with a finite price (rho + eps)(exp(-p/rho) - exp(-f/rho)).
@@ -74,10 +93,10 @@ void add_weight_gradient(const std::vector<T>& cross, const std::vector<T>& self
   }
 }
 
-template <class B, class C, class T>
-void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y, const Tensor<T>& xy,
-                   const Tensor<T>& yx, const Tensor<T>& xx, const Tensor<T>& yy, const Weights<T>& a,
-                   const Weights<T>& b, const SinkhornOptions& options, Divergence<T>& out) {
+template <class B, class C, class T, class M>
+void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y, const M& xy, const M& yx,
+                   const M& xx, const M& yy, const Weights<T>& a, const Weights<T>& b,
+                   const SinkhornOptions& options, Divergence<T>& out) {
   const double eps = options.epsilon;
   if (out.da.empty()) { // the reweighted problem has filled them
     out.da.assign(a.value.size(), T{0}), out.db.assign(b.value.size(), T{0});
@@ -87,10 +106,52 @@ void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y,
   const auto f = biases<T>(a.log, out.ab.f, eps), g = biases<T>(b.log, out.ab.g, eps);
   const auto p = biases<T>(a.log, out.aa.f, eps), q = biases<T>(b.log, out.bb.f, eps);
   out.dx = Tensor<T>(x.shape), out.dy = Tensor<T>(y.shape);
-  add_plan_gradient<B, C, T>(be, cost, xy.view(), x, y, f, g, eps, T{1}, out.dx);
-  add_plan_gradient<B, C, T>(be, cost, xx.view(), x, x, p, p, eps, T{-1}, out.dx);
-  add_plan_gradient<B, C, T>(be, cost, yx.view(), y, x, g, f, eps, T{1}, out.dy);
-  add_plan_gradient<B, C, T>(be, cost, yy.view(), y, y, q, q, eps, T{-1}, out.dy);
+  add_plan_gradient<B, C, T>(be, cost, xy, x, y, f, g, eps, T{1}, out.dx);
+  add_plan_gradient<B, C, T>(be, cost, xx, x, x, p, p, eps, T{-1}, out.dx);
+  add_plan_gradient<B, C, T>(be, cost, yx, y, x, g, f, eps, T{1}, out.dy);
+  add_plan_gradient<B, C, T>(be, cost, yy, y, y, q, q, eps, T{-1}, out.dy);
+}
+
+/// The divergence for costs between the clouds, both ways, and within each, matrices or in dot-product form.
+template <class B, class C, class T, class M>
+[[nodiscard]] Divergence<T> divergence(const B& be, const C& cost, View<const T> x, View<const T> y,
+                                       const M& xy, const M& yx, const M& xx, const M& yy, Weights<T> wa,
+                                       const Weights<T>& wb, SinkhornOptions run,
+                                       const DivergenceOptions& options, const Divergence<T>* start) {
+  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b);
+  if (options.unit == Unit::mean_cost) {
+    const double unit = mean_cost(xy, wa, wb);
+    run.epsilon *= unit, run.rho_a *= unit, run.rho_b *= unit;
+  }
+  const double eps = run.epsilon, rho = run.rho_a;
+  Divergence<T> out;
+  out.epsilon = eps;
+  SinkhornOptions own = run;
+  own.rho_a = run.rho_b;
+  out.bb = symmetrise<B, T>(be, yy, wb, own, start ? &start->bb.f : nullptr);
+  if (reweighted) {
+    auto solution = reweight<B, T>(be, xy, yx, xx, wa, wb, run, start ? &start->ab : nullptr,
+                                   start ? &start->aa : nullptr);
+    out.value = solution.price;
+    for (double ratio : solution.ratio) out.da.push_back(static_cast<T>(rho * (1 - ratio)));
+    out.db.assign(wb.value.size(), static_cast<T>(-solution.lambda));
+    out.ab = std::move(solution.cross), out.aa = std::move(solution.self), wa = std::move(solution.w);
+  } else {
+    out.ab = alternate<B, T>(be, xy, yx, wa, wb, run, start ? &start->ab.f : nullptr);
+    out.aa = symmetrise<B, T>(be, xx, wa, run, start ? &start->aa.f : nullptr);
+    out.value = 0.5 * eps * (wa.mass - wb.mass) * (wa.mass - wb.mass);
+  }
+  out.value += out.ab.value - 0.5 * (out.aa.value + out.bb.value);
+  out.residual = std::max({out.ab.residual, out.aa.residual, out.bb.residual});
+  out.iterations = out.ab.iterations + out.bb.iterations + (reweighted ? 0 : out.aa.iterations);
+  out.converged = out.residual <= tolerance_of<T>(run);
+  if (!out.converged && options.unconverged == Unconverged::refuse)
+    throw NumericalError(sbi::text("sinkhorn divergence: residual ", out.residual, " after ", out.iterations,
+                                   " iterations; want <= ", tolerance_of<T>(run),
+                                   ": raise max_iterations, epsilon or tolerance"));
+  for (double w : wa.value) out.w.push_back(static_cast<T>(w));
+  if (options.gradients) add_gradients<B, C, T>(be, cost, x, y, xy, yx, xx, yy, wa, wb, run, out);
+  return out;
 }
 } // namespace detail
 
@@ -106,50 +167,25 @@ sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const 
                     std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
                     std::type_identity_t<std::span<const T>> b, const DivergenceOptions& options,
                     const Divergence<T>* start = nullptr) {
-  SinkhornOptions run = options.sinkhorn;
+  const SinkhornOptions& run = options.sinkhorn;
   detail::check(run);
-  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b), balanced = !is_finite(run.rho_a);
+  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b);
   if (!reweighted && !(run.rho_a == run.rho_b))
     throw ValueError(sbi::text("sinkhorn divergence: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b,
                                "; want equal prices, or rho_b infinite (exchange the clouds if rho_a is)"));
+  detail::check_clouds("sinkhorn divergence", x, y);
+  auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), run);
+  if (detail::recomputes<B, C, T>(run.costs, x.rows(), y.rows(), x.cols()))
+    if constexpr (DotFormCost<C, T>) {
+      const DotForm<T> xy = cost.dot_form(x, y);
+      return detail::divergence<B, C, T>(be, cost, x, y, xy, xy.transposed(), cost.dot_form(x, x),
+                                         cost.dot_form(y, y), std::move(wa), wb, run, options, start);
+    }
   const Tensor<T> xy = cost_matrix(be, cost, x, y), xx = cost_matrix(be, cost, x, x),
                   yy = cost_matrix(be, cost, y, y);
   const Tensor<T> yx = detail::transposed<T>(xy.view(), x.rows());
-  Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
-  if (balanced) detail::balance("sinkhorn", wa, wb, ", or a finite rho_a or rho_b");
-  if (options.unit == Unit::mean_cost) {
-    const double unit = detail::mean_cost(xy, wa, wb);
-    run.epsilon *= unit, run.rho_a *= unit, run.rho_b *= unit;
-  }
-  const double eps = run.epsilon, rho = run.rho_a;
-  Divergence<T> out;
-  out.epsilon = eps;
-  SinkhornOptions own = run;
-  own.rho_a = run.rho_b;
-  out.bb = detail::symmetrise<B, T>(be, yy.view(), wb, own, start ? &start->bb.f : nullptr);
-  if (reweighted) {
-    auto solution = detail::reweight<B, T>(be, xy.view(), yx.view(), xx.view(), wa, wb, run,
-                                           start ? &start->ab : nullptr, start ? &start->aa : nullptr);
-    out.value = solution.price;
-    for (double ratio : solution.ratio) out.da.push_back(static_cast<T>(rho * (1 - ratio)));
-    out.db.assign(wb.value.size(), static_cast<T>(-solution.lambda));
-    out.ab = std::move(solution.cross), out.aa = std::move(solution.self), wa = std::move(solution.w);
-  } else {
-    out.ab = detail::alternate<B, T>(be, xy.view(), yx.view(), wa, wb, run, start ? &start->ab.f : nullptr);
-    out.aa = detail::symmetrise<B, T>(be, xx.view(), wa, run, start ? &start->aa.f : nullptr);
-    out.value = 0.5 * eps * (wa.mass - wb.mass) * (wa.mass - wb.mass);
-  }
-  out.value += out.ab.value - 0.5 * (out.aa.value + out.bb.value);
-  out.residual = std::max({out.ab.residual, out.aa.residual, out.bb.residual});
-  out.iterations = out.ab.iterations + out.bb.iterations + (reweighted ? 0 : out.aa.iterations);
-  out.converged = out.residual <= detail::tolerance_of<T>(run);
-  if (!out.converged && options.unconverged == Unconverged::refuse)
-    throw NumericalError(sbi::text("sinkhorn divergence: residual ", out.residual, " after ", out.iterations,
-                                   " iterations; want <= ", detail::tolerance_of<T>(run),
-                                   ": raise max_iterations, epsilon or tolerance"));
-  for (double w : wa.value) out.w.push_back(static_cast<T>(w));
-  if (options.gradients) detail::add_gradients(be, cost, x, y, xy, yx, xx, yy, wa, wb, run, out);
-  return out;
+  return detail::divergence<B, C, T>(be, cost, x, y, xy.view(), yx.view(), xx.view(), yy.view(),
+                                     std::move(wa), wb, run, options, start);
 }
 
 } // namespace sbi::ot

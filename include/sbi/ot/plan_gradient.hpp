@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <sbi/backend/gemm.hpp>
-#include <sbi/ot/softmin.hpp>
+#include <sbi/ot/dot_pairs.hpp>
 
 #include <algorithm>
 #include <span>
@@ -26,14 +25,14 @@ template <class T> [[nodiscard]] std::pair<Tensor<T>, std::vector<T>> centred(Vi
 /// out_i += sign sum_j P_ij d1 c(x_i, y_j) for the plan P_ij = exp(left_i + right_j - C_ij / eps). For a
 /// radial cost the sum over j is a product, sum_j W_ij x_i - (W y)_i with W = 2 P dc/d|x - y|^2, about the
 /// mean of y: far from the origin x and y agree in their leading digits.
-template <class B, class C, class T>
-void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<const T> x, View<const T> y,
+template <class B, class C, class T, class M>
+void add_plan_gradient(const B& be, const C& cost, const M& matrix, View<const T> x, View<const T> y,
                        const std::vector<T>& left, const std::vector<T>& right, double eps, T sign,
                        Tensor<T>& out) {
   const index_t n = x.rows(), m = y.rows(), d = x.cols();
-  const auto plan = [&](index_t i, T* row) {
-    plan_row(row_of(be, m), matrix.row(i), right.data(), left[static_cast<std::size_t>(i)],
-             static_cast<T>(1 / eps), row);
+  const auto plan = [&](index_t i, const T* costs, T* row) {
+    plan_row(row_of(be, m), costs, right.data(), left[static_cast<std::size_t>(i)], static_cast<T>(1 / eps),
+             row);
   };
   if constexpr (RadialCost<C, T> && !is_reference_v<B>) {
     const auto [shifted, mean] = centred<T>(y);
@@ -46,9 +45,10 @@ void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<co
       const ArenaScope scope(arena);
       const View<T> weight(arena.template array<T>(rows * m), Shape{rows, m});
       const View<T> product(arena.template array<T>(rows * d), Shape{rows, d});
+      const View<const T> costs = cost_rows(be, matrix, first, rows);
       for (index_t r = 0; r < rows; ++r) {
-        plan(first + r, weight.row(r));
-        const T* c = matrix.row(first + r);
+        const T* c = costs.row(r);
+        plan(first + r, c, weight.row(r));
         for (index_t j = 0; j < m; ++j)
           weight(r, j) *= 2 * sign * (weight(r, j) > 0 ? cost.slope(c[j]) : T{0});
       }
@@ -64,7 +64,7 @@ void add_plan_gradient(const B& be, const C& cost, View<const T> matrix, View<co
       Arena& arena = be.arena();
       const ArenaScope scope(arena);
       T* weight = arena.template array<T>(m);
-      plan(i, weight);
+      plan(i, cost_rows(be, matrix, i, 1).row(0), weight);
       const auto width = static_cast<std::size_t>(d);
       for (index_t j = 0; j < m; ++j)
         if (weight[j] > 0)

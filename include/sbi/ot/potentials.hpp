@@ -7,7 +7,7 @@
 // rho = infinity makes a marginal exact. One finite rho is the semi-unbalanced problem: that side may be
 // reweighted.
 #pragma once
-#include <sbi/ot/softmin.hpp>
+#include <sbi/ot/dot_pairs.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -21,6 +21,13 @@ namespace sbi::ot {
 
 inline constexpr double exact_marginal = std::numeric_limits<double>::infinity();
 
+/// Whether costs between points are kept as a matrix and its transpose, or computed anew in every round.
+enum class Costs {
+  automatic, ///< computed anew where that is faster (few coordinates) or the matrices would be large
+  stored,
+  recomputed ///< O(n + m) memory; for costs with a `dot_form`
+};
+
 struct SinkhornOptions {
   double epsilon = 0; ///< entropic regularisation in units of the cost; > 0, has no default that is safe
   double rho_a = exact_marginal; ///< price of leaving a, in units of the cost
@@ -28,6 +35,7 @@ struct SinkhornOptions {
   double tolerance = 0;          ///< of the residual; 0: 1e-4 in float, 1e-6 in double
   int max_iterations = 2000;     ///< over all stages of the epsilon schedule
   double scaling = 0.25; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
+  Costs costs = Costs::automatic; ///< between points
 };
 
 /// Potentials of a transport problem, and what is known about them.
@@ -186,6 +194,26 @@ template <class B, class T>
         bottom = std::min(bottom, static_cast<double>(cost(i, j)));
       }
   return top - bottom;
+}
+
+/// An upper bound of max - min of costs that are not stored, about |x|^2 + |y|^2 + 2 |x| |y| of the largest.
+template <class B, class T>
+[[nodiscard]] double checked_range(const B&, const DotForm<T>& cost, const Weights<T>&, const Weights<T>&) {
+  const auto spread = [](const std::vector<double>& v) {
+    const auto [low, high] = std::minmax_element(v.begin(), v.end());
+    return *high - *low;
+  };
+  const auto longest = [](const Tensor<T>& points) {
+    double most = 0;
+    for (index_t i = 0; i < points.rows(); ++i) {
+      double square = 0;
+      for (index_t k = 0; k < points.cols(); ++k)
+        square += static_cast<double>(points(i, k)) * static_cast<double>(points(i, k));
+      most = std::max(most, square);
+    }
+    return std::sqrt(most);
+  };
+  return spread(cost.alpha) + spread(cost.beta) + 2 * longest(cost.q) * longest(cost.k);
 }
 
 /// Below this residual the next stage may begin, and the updates are linear enough to be extrapolated.

@@ -24,10 +24,10 @@ template <class T> struct Reweighted {
   double price = 0;          ///< rho KL(w | a)
 };
 
-template <class B, class T>
-[[nodiscard]] Reweighted<T> reweight(const B& be, View<const T> cost, View<const T> cost_t,
-                                     View<const T> cost_self, const Weights<T>& a, const Weights<T>& b,
-                                     SinkhornOptions options, const SinkhornResult<T>* start_cross,
+template <class B, class T, class M>
+[[nodiscard]] Reweighted<T> reweight(const B& be, const M& cost, const M& cost_t, const M& cost_self,
+                                     const Weights<T>& a, const Weights<T>& b, SinkhornOptions options,
+                                     const SinkhornResult<T>* start_cross,
                                      const SinkhornResult<T>* start_self) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
   const std::size_t n = a.value.size();

@@ -12,10 +12,10 @@
 namespace sbi::ot {
 
 namespace detail {
-/// Alternating updates for checked weights and a cost with its transpose.
-template <class B, class T>
-[[nodiscard]] SinkhornResult<T> alternate(const B& be, View<const T> cost, View<const T> cost_t,
-                                          const Weights<T>& a, const Weights<T>& b, SinkhornOptions options,
+/// Alternating updates for checked weights and a cost with its transpose, matrices or in dot-product form.
+template <class B, class T, class M>
+[[nodiscard]] SinkhornResult<T> alternate(const B& be, const M& cost, const M& cost_t, const Weights<T>& a,
+                                          const Weights<T>& b, SinkhornOptions options,
                                           const std::vector<T>* start) {
   const double rho_a = options.rho_a, rho_b = options.rho_b, tolerance = tolerance_of<T>(options);
   const double range = checked_range(be, cost, a, b);
@@ -50,8 +50,8 @@ template <class B, class T>
 
 /// The symmetric update p = (p + lam softmin p) / 2. Near its solution it halves the error at least, whatever
 /// epsilon is, so it needs no schedule.
-template <class B, class T>
-[[nodiscard]] SinkhornResult<T> symmetrise(const B& be, View<const T> cost, const Weights<T>& a,
+template <class B, class T, class M>
+[[nodiscard]] SinkhornResult<T> symmetrise(const B& be, const M& cost, const Weights<T>& a,
                                            SinkhornOptions options, const std::vector<T>* start) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
   const double range = checked_range(be, cost, a, a);
@@ -74,6 +74,35 @@ template <class B, class T>
   out.g = out.f;
   return out;
 }
+
+/// Weights of a problem between n and m points, scaled to equal masses in the balanced case.
+template <class T>
+[[nodiscard]] std::pair<Weights<T>, Weights<T>> checked_weights(std::span<const T> a, std::span<const T> b,
+                                                                index_t n, index_t m,
+                                                                const SinkhornOptions& options) {
+  check(options);
+  std::pair<Weights<T>, Weights<T>> out{Weights<T>("a", a, n), Weights<T>("b", b, m)};
+  if (!is_finite(options.rho_a) && !is_finite(options.rho_b))
+    balance("sinkhorn", out.first, out.second, ", or a finite rho_a or rho_b");
+  return out;
+}
+
+/// Whether costs between n and m points of d coordinates are computed anew in every round. Throws ValueError
+/// where that is asked for and the cost has no form for it.
+template <class B, class C, class T>
+[[nodiscard]] bool recomputes(Costs wish, index_t n, index_t m, index_t d) {
+  if constexpr (DotFormCost<C, T>) {
+    // Up to eight coordinates a cost is computed faster than it is read from beyond the cache; two matrices
+    // of more than 512 MiB are left to those who ask for them.
+    constexpr index_t narrow = 8, in_cache = 512 * 512, large = (index_t{256} << 20) / sizeof(T);
+    if (wish != Costs::automatic) return wish == Costs::recomputed;
+    return !is_reference_v<B> && ((d <= narrow && n * m > in_cache) || n * m > large);
+  } else {
+    if (wish == Costs::recomputed)
+      throw ValueError("sinkhorn: costs are to be recomputed; want a cost with a dot_form");
+    return false;
+  }
+}
 } // namespace detail
 
 /// Entropic transport between weights a [n] and b [m] (empty: uniform) for a cost matrix C [n, m]; +infinity
@@ -86,18 +115,17 @@ template <class B, class T = typename B::compute_t>
 sinkhorn(const B& be, std::type_identity_t<View<const T>> cost, std::type_identity_t<std::span<const T>> a,
          std::type_identity_t<std::span<const T>> b, const SinkhornOptions& options,
          const SinkhornResult<T>* start = nullptr) {
-  detail::check(options);
   if (cost.shape.rank() != 2)
     throw ShapeError(sbi::text("sinkhorn: the cost is ", cost.shape, "; want [n, m]"));
-  const Weights<T> wa("a", a, cost.rows());
-  Weights<T> wb("b", b, cost.cols());
-  if (!is_finite(options.rho_a) && !is_finite(options.rho_b))
-    detail::balance("sinkhorn", wa, wb, ", or a finite rho_a or rho_b");
+  const auto [wa, wb] = detail::checked_weights<T>(a, b, cost.rows(), cost.cols(), options);
   const Tensor<T> cost_t = detail::transposed<T>(cost, cost.rows());
-  return detail::alternate<B, T>(be, cost, cost_t.view(), wa, wb, options, start ? &start->f : nullptr);
+  return detail::alternate<B, T>(be, cost, View<const T>(cost_t.view()), wa, wb, options,
+                                 start ? &start->f : nullptr);
 }
 
-/// The same between points x [n, d] and y [m, d] under a ground cost.
+/// The same between points x [n, d] and y [m, d] under a ground cost, in O(n + m) memory where the costs are
+/// not stored (see `Costs`). Throws as `cost_matrix` and the above do; ValueError for costs that are to be
+/// recomputed and have no `dot_form`.
 template <class B, class C, class T = typename B::compute_t>
 requires Cost<C, T>
 [[nodiscard]] SinkhornResult<T> sinkhorn(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
@@ -106,6 +134,14 @@ requires Cost<C, T>
                                          std::type_identity_t<std::span<const T>> b,
                                          const SinkhornOptions& options,
                                          const SinkhornResult<T>* start = nullptr) {
+  if (detail::recomputes<B, C, T>(options.costs, x.rows(), y.rows(), x.cols()))
+    if constexpr (DotFormCost<C, T>) {
+      detail::check_clouds("sinkhorn", x, y);
+      const auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), options);
+      const DotForm<T> form = cost.dot_form(x, y);
+      return detail::alternate<B, T>(be, form, form.transposed(), wa, wb, options,
+                                     start ? &start->f : nullptr);
+    }
   return sinkhorn(be, cost_matrix(be, cost, x, y).view(), a, b, options, start);
 }
 
