@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+// How much a plan between two spaces distorts the costs within them,
+//
+//   E(P) = sum_ijkl L(X_ik, Y_jl) P_ij P_kl,   X [n,n] and Y [m,m] the costs within, P [n,m] the plan.
+//
+// With L(u, v) = f1(u) + f2(v) - h1(u) h2(v) the four-fold sum is one of matrix products (Peyre, Cuturi,
+// Solomon 2016, ICML): for r = P 1 and c = P^T 1,
+//   E(P) = r^T f1(X) r + c^T f2(Y) c - <I(P), P> / 2,   I(P) = h1(X) P h2(Y)^T + h1(X)^T P h2(Y).
+#pragma once
+#include <sbi/backend/gemm.hpp>
+#include <sbi/ot/exact.hpp>
+
+#include <cmath>
+#include <concepts>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace sbi::ot {
+
+/// L(u, v) = f1(u) + f2(v) - h1(u) h2(v) >= 0, 0 for u = v, with the derivatives of its parts. `least`: every
+/// entry must be larger.
+template <class L>
+concept DistortionLoss = requires(const L& loss, double u) {
+  { loss(u, u) } -> std::convertible_to<double>;
+  { loss.f1(u) } -> std::convertible_to<double>;
+  { loss.f2(u) } -> std::convertible_to<double>;
+  { loss.h1(u) } -> std::convertible_to<double>;
+  { loss.h2(u) } -> std::convertible_to<double>;
+  { loss.df1(u) } -> std::convertible_to<double>;
+  { loss.df2(u) } -> std::convertible_to<double>;
+  { loss.dh1(u) } -> std::convertible_to<double>;
+  { loss.dh2(u) } -> std::convertible_to<double>;
+  { loss.least() } -> std::convertible_to<double>;
+};
+
+/// L(u, v) = (u - v)^2.
+struct SquareLoss {
+  double operator()(double u, double v) const { return (u - v) * (u - v); }
+  double f1(double u) const { return u * u; }
+  double f2(double v) const { return v * v; }
+  double h1(double u) const { return u; }
+  double h2(double v) const { return 2 * v; }
+  double df1(double u) const { return 2 * u; }
+  double df2(double v) const { return 2 * v; }
+  double dh1(double) const { return 1; }
+  double dh2(double) const { return 2; }
+  double least() const { return std::numeric_limits<double>::lowest(); }
+};
+
+/// L(u, v) = p log(p / q) - p + q with p = u + shift and q = v + shift. Without the shift, in units of the
+/// costs, a cost of 0, as a point has to itself, makes the distortion of most plans infinite.
+struct KullbackLeiblerLoss {
+  double shift = 0;
+  double operator()(double u, double v) const {
+    return (u + shift) * std::log((u + shift) / (v + shift)) - u + v;
+  }
+  double f1(double u) const { return (u + shift) * std::log(u + shift) - u; }
+  double f2(double v) const { return v; }
+  double h1(double u) const { return u + shift; }
+  double h2(double v) const { return std::log(v + shift); }
+  double df1(double u) const { return std::log(u + shift); }
+  double df2(double) const { return 1; }
+  double dh1(double) const { return 1; }
+  double dh2(double v) const { return 1 / (v + shift); }
+  double least() const { return 0 - shift; }
+};
+
+namespace detail {
+
+/// `gemm` with the rows of C shared out among the threads.
+template <class B, class T>
+void parallel_gemm(const B& be, View<const T> a, Transpose ta, View<const T> b, Transpose tb, View<T> c,
+                   Write write) {
+  constexpr index_t rows_a_task = 4 * row_block;
+  be.for_each((c.rows() + rows_a_task - 1) / rows_a_task, [&](index_t block) {
+    const FlushDenormals flush;
+    const index_t first = block * rows_a_task, rows = std::min(rows_a_task, c.rows() - first);
+    gemm(be, ta == Transpose::no ? a.row_block(first, rows) : a.columns(first, rows), ta, b, tb,
+         c.row_block(first, rows), write);
+  });
+}
+
+/// sum_ij term(i, j) in double: rows on all threads, their sums in order.
+template <class B, class F>
+[[nodiscard]] double sum_entries(const B& be, index_t rows, index_t cols, F&& term) {
+  std::vector<double> sum(static_cast<std::size_t>(rows));
+  for_each_row(be, rows, [&](index_t i) {
+    double row = 0;
+    for (index_t j = 0; j < cols; ++j) row += term(i, j);
+    sum[static_cast<std::size_t>(i)] = row;
+  });
+  return std::accumulate(sum.begin(), sum.end(), 0.0);
+}
+/// <x, y>
+template <class T, class B> [[nodiscard]] double inner(const B& be, View<const T> x, View<const T> y) {
+  return sum_entries(be, x.rows(), x.cols(), [&](index_t i, index_t j) {
+    return static_cast<double>(x(i, j)) * static_cast<double>(y(i, j));
+  });
+}
+
+/// Row and column sums of a plan.
+struct Marginals {
+  std::vector<double> rows, columns;
+  template <class T>
+  explicit Marginals(View<T> plan)
+      : rows(static_cast<std::size_t>(plan.rows()), 0), columns(static_cast<std::size_t>(plan.cols()), 0) {
+    for (index_t i = 0; i < plan.rows(); ++i)
+      for (index_t j = 0; j < plan.cols(); ++j) {
+        const double p = static_cast<double>(plan(i, j));
+        rows[static_cast<std::size_t>(i)] += p, columns[static_cast<std::size_t>(j)] += p;
+      }
+  }
+};
+
+/// Throws ShapeError for a cost within a space that is not [points, points], ValueError for an entry that the
+/// loss has no value for.
+template <class T, DistortionLoss L> void check_within(const char* name, View<const T> cost, const L& loss) {
+  if (cost.shape.rank() != 2 || cost.rows() != cost.cols() || cost.rows() == 0)
+    throw ShapeError(sbi::text("distortion: ", name, " is ", cost.shape, "; want [points, points]"));
+  for (index_t i = 0; i < cost.rows(); ++i)
+    for (index_t k = 0; k < cost.cols(); ++k) {
+      if (!is_finite(cost(i, k)))
+        throw ValueError(
+            sbi::text("distortion: ", name, "[", i, ",", k, "] = ", cost(i, k), "; want finite"));
+      if (!(static_cast<double>(cost(i, k)) > loss.least()))
+        throw ValueError(sbi::text("distortion: ", name, "[", i, ",", k, "] = ", cost(i, k),
+                                   "; the loss wants > ", loss.least()));
+    }
+}
+
+/// E between two checked matrices of costs, which have to outlive it.
+template <class B, class T, DistortionLoss L> class Distortion {
+public:
+  Distortion(const B& be, View<const T> x, View<const T> y, const L& loss)
+      : be_(be), loss_(loss), x_(x), y_(y) {
+    const auto h1 = [&](double u) { return loss.h1(u); };
+    const auto h2 = [&](double v) { return loss.h2(v); };
+    // With even and odd parts under transposition I(P) = 2 h1+ P h2+ - 2 h1- P h2-: the second product is
+    // there only where both matrices are asymmetric.
+    even_x_ = combined(x, h1, 1, 1), even_y_ = combined(y, h2, 0.5, 0.5);
+    if (!symmetric(x) && !symmetric(y)) odd_x_ = combined(x, h1, -1, 1), odd_y_ = combined(y, h2, 0.5, -0.5);
+  }
+
+  /// I(P) of a dense plan and of a sparse one, which saves the first product.
+  void interaction(View<const T> plan, Tensor<T>& out) const {
+    interaction(out, [&](const Tensor<T>& y, Tensor<T>& right) {
+      parallel_gemm<B, T>(be_, plan, Transpose::no, y.view(), Transpose::no, right.view(), Write::overwrite);
+    });
+  }
+  void interaction(std::span<const Shipment> plan, Tensor<T>& out) const {
+    interaction(out, [&](const Tensor<T>& y, Tensor<T>& right) {
+      std::fill(right.begin(), right.end(), T{0});
+      for (const Shipment& s : plan) {
+        const T mass = static_cast<T>(s.mass);
+        const T *from = y.row(s.to), *end = from + y.cols();
+        for (T* to = right.row(s.from); from != end; ++from, ++to) *to += mass * *from;
+      }
+    });
+  }
+
+  /// E(P) given I(P). The terms without I are those of the plan's own marginals: with others E can come out
+  /// negative. What rounding leaves below 0 is cut off.
+  [[nodiscard]] double value(View<const T> plan, const Tensor<T>& interaction) const {
+    const Marginals of(plan);
+    const double alone = form(x_, of.rows, [&](double u) { return loss_.f1(u); }) +
+                         form(y_, of.columns, [&](double v) { return loss_.f2(v); });
+    return std::max(0.0, alone - inner<T>(be_, interaction.view(), plan) / 2);
+  }
+  /// The size of the terms that cancel in E.
+  [[nodiscard]] double size(const std::vector<double>& a, const std::vector<double>& b) const {
+    return form(x_, a, [&](double u) { return std::abs(loss_.f1(u)); }) +
+           form(y_, b, [&](double v) { return std::abs(loss_.f2(v)); });
+  }
+  /// u [n] and v [m] with dE/dP_ij = u_i + v_j - I_ij for plans with the marginals a and b.
+  [[nodiscard]] std::vector<double> row_slope(const std::vector<double>& a) const {
+    return twofold(x_, a, [&](double u) { return loss_.f1(u); });
+  }
+  [[nodiscard]] std::vector<double> column_slope(const std::vector<double>& b) const {
+    return twofold(y_, b, [&](double v) { return loss_.f2(v); });
+  }
+
+  /// dE/dX [n,n] and dE/dY [m,m] times `factor`, every entry on its own, the plan held.
+  void gradients(View<const T> plan, double factor, Tensor<T>& dx, Tensor<T>& dy) const {
+    const index_t n = plan.rows(), m = plan.cols();
+    const Marginals of(plan);
+    const Tensor<T> h1 = combined(
+        x_, [&](double u) { return loss_.h1(u); }, 1, 0);
+    const Tensor<T> h2 = combined(
+        y_, [&](double v) { return loss_.h2(v); }, 1, 0);
+    Tensor<T> half(Shape{n, m});
+    dx = Tensor<T>(Shape{n, n}), dy = Tensor<T>(Shape{m, m});
+    parallel_gemm<B, T>(be_, plan, Transpose::no, h2.view(), Transpose::no, half.view(), Write::overwrite);
+    parallel_gemm<B, T>(be_, half.view(), Transpose::no, plan, Transpose::yes, dx.view(), Write::overwrite);
+    parallel_gemm<B, T>(be_, h1.view(), Transpose::no, plan, Transpose::no, half.view(), Write::overwrite);
+    parallel_gemm<B, T>(be_, plan, Transpose::yes, half.view(), Transpose::no, dy.view(), Write::overwrite);
+    finish(
+        x_, of.rows, factor, [&](double u) { return loss_.df1(u); }, [&](double u) { return loss_.dh1(u); },
+        dx);
+    finish(
+        y_, of.columns, factor, [&](double v) { return loss_.df2(v); },
+        [&](double v) { return loss_.dh2(v); }, dy);
+  }
+
+private:
+  [[nodiscard]] static bool symmetric(View<const T> cost) {
+    for (index_t i = 0; i < cost.rows(); ++i)
+      for (index_t k = 0; k < i; ++k)
+        if (cost(i, k) != cost(k, i)) return false;
+    return true;
+  }
+  /// here h(C) + there h(C)^T
+  template <class H> Tensor<T> combined(View<const T> cost, H&& h, double here, double there) const {
+    Tensor<T> out(cost.shape);
+    for_each_row(be_, cost.rows(), [&](index_t i) {
+      for (index_t k = 0; k < cost.cols(); ++k)
+        out(i, k) = static_cast<T>(here * h(static_cast<double>(cost(i, k))) +
+                                   (there != 0 ? there * h(static_cast<double>(cost(k, i))) : 0));
+    });
+    return out;
+  }
+  template <class Right> void interaction(Tensor<T>& out, Right&& right_product) const {
+    Tensor<T> right(Shape{x_.rows(), y_.rows()});
+    if (out.shape() != right.shape()) out = Tensor<T>(right.shape());
+    right_product(even_y_, right);
+    parallel_gemm<B, T>(be_, even_x_.view(), Transpose::no, right.view(), Transpose::no, out.view(),
+                        Write::overwrite);
+    if (odd_x_.size() == 0) return;
+    right_product(odd_y_, right);
+    parallel_gemm<B, T>(be_, odd_x_.view(), Transpose::no, right.view(), Transpose::no, out.view(),
+                        Write::accumulate);
+  }
+  /// w^T f(C) w
+  template <class F>
+  [[nodiscard]] double form(View<const T> cost, const std::vector<double>& w, F&& f) const {
+    return sum_entries(be_, cost.rows(), cost.cols(), [&](index_t i, index_t k) {
+      const double mass = w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)];
+      return mass > 0 ? mass * f(static_cast<double>(cost(i, k))) : 0;
+    });
+  }
+  /// (f(C) + f(C)^T) w
+  template <class F>
+  [[nodiscard]] std::vector<double> twofold(View<const T> cost, const std::vector<double>& w, F&& f) const {
+    std::vector<double> out(w.size(), 0);
+    for_each_row(be_, cost.rows(), [&](index_t i) {
+      for (index_t k = 0; k < cost.cols(); ++k)
+        out[static_cast<std::size_t>(i)] +=
+            w[static_cast<std::size_t>(k)] *
+            (f(static_cast<double>(cost(i, k))) + f(static_cast<double>(cost(k, i))));
+    });
+    return out;
+  }
+  /// out = factor (f'(C) w w^T - h'(C) out), entry by entry
+  template <class F, class H>
+  void finish(View<const T> cost, const std::vector<double>& w, double factor, F&& df, H&& dh,
+              Tensor<T>& out) const {
+    for_each_row(be_, cost.rows(), [&](index_t i) {
+      for (index_t k = 0; k < cost.cols(); ++k) {
+        const double c = static_cast<double>(cost(i, k));
+        const double mass = w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)];
+        out(i, k) = static_cast<T>(factor * (df(c) * mass - dh(c) * static_cast<double>(out(i, k))));
+      }
+    });
+  }
+
+  const B& be_;
+  L loss_;
+  View<const T> x_, y_;
+  Tensor<T> even_x_, even_y_, odd_x_, odd_y_;
+};
+
+} // namespace detail
+
+/// E(P) of a plan [n, m], whatever its marginals, between costs x [n, n] and y [m, m] within two spaces; they
+/// need not be symmetric. Takes 2 n m (n + m) operations. Throws ShapeError for sizes that do not fit and
+/// ValueError for entries that are not finite, negative ones of the plan, and costs that the loss has no
+/// value for.
+template <class B, DistortionLoss L = SquareLoss, class T = typename B::compute_t>
+[[nodiscard]] double distortion(const B& be, std::type_identity_t<View<const T>> x,
+                                std::type_identity_t<View<const T>> y,
+                                std::type_identity_t<View<const T>> plan, const L& loss = {}) {
+  detail::check_within("x", x, loss);
+  detail::check_within("y", y, loss);
+  if (plan.shape.rank() != 2 || plan.rows() != x.rows() || plan.cols() != y.rows())
+    throw ShapeError(
+        sbi::text("distortion: the plan is ", plan.shape, "; want [", x.rows(), ",", y.rows(), "]"));
+  for (index_t i = 0; i < plan.rows(); ++i)
+    for (index_t j = 0; j < plan.cols(); ++j)
+      if (!is_finite(plan(i, j)) || plan(i, j) < 0)
+        throw ValueError(
+            sbi::text("distortion: plan[", i, ",", j, "] = ", plan(i, j), "; want >= 0 and finite"));
+  const detail::Distortion<B, T, L> of(be, x, y, loss);
+  Tensor<T> interaction;
+  of.interaction(plan, interaction);
+  return of.value(plan, interaction);
+}
+
+} // namespace sbi::ot
