@@ -128,7 +128,7 @@ TEST_CASE("ot/fused: identical spaces stop at once at value 0") {
     o.sinkhorn.tolerance = 1e-6, o.sinkhorn.max_iterations = 300, o.random_starts = 2;
     const Result r = solve(by, {}, x, x, {}, {}, o, ot::SquareLoss{}, identity);
     CHECK(r.converged);
-    CHECK(r.value < 1e-5); // the error of the marginals times the costs' size, ten
+    CHECK(r.value < 1e-4); // the error of the marginals, 1e-6, times the squared costs' size, a hundred
     if (by == Solver::exact) CHECK((r.iterations <= 1 && r.value < 1e-12));
   }
   // Costs that are 0 altogether leave nothing for a relative criterion.

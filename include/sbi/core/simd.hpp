@@ -144,6 +144,9 @@ template <class T, int N>
 #endif
 }
 
+/// The same for single values of the scalar row policy, where nothing needs the same bits.
+inline double fused_multiply_add(double a, double b, double c) { return a * b + c; }
+
 namespace detail {
 template <int N> using Lanes = std::make_integer_sequence<int, N>;
 template <int... I> using LaneList = std::integer_sequence<int, I...>;

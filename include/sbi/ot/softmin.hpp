@@ -73,7 +73,11 @@ template <class Row, class T>
                                                    typename Row::scalar scale) {
   using std::exp;
   using S = typename Row::scalar;
-  const auto term = [&](auto j) { return load(bias, j) - decltype(load(bias, j))(scale) * load(cost, j); };
+  // In one rounding by name: which products compilers fuse differs between copies of this code, for one
+  // thread and for several, and with it the bits.
+  const auto term = [&](auto j) {
+    return fused_multiply_add(decltype(load(bias, j))(-scale), load(cost, j), load(bias, j));
+  };
   const S top = row.max(term);
   if (top == -std::numeric_limits<S>::infinity()) return top;
   return top + std::log(row.sum([&](auto j) { return exp(term(j) - decltype(load(bias, j))(top)); }));
@@ -86,7 +90,7 @@ void plan_row(Row row, const T* cost, const T* right, typename Row::scalar left,
   using std::exp;
   row.each([&](auto j) {
     using V = decltype(load(cost, j));
-    store(out, j, exp(V(left) + load(right, j) - V(scale) * load(cost, j)));
+    store(out, j, exp(fused_multiply_add(V(-scale), load(cost, j), V(left) + load(right, j))));
   });
 }
 
