@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 namespace sbi {
 
@@ -48,6 +49,15 @@ struct Alignment {
     Alignment out;
     out.contrastive = out.transport = out.pairs = out.translation = out.displacement = 0;
     return out;
+  }
+  /// All settings, for checkpoints.
+  [[nodiscard]] std::string fingerprint() const {
+    return sbi::text(" contrastive=", contrastive, " transport=", transport, " pairs=", pairs,
+                     " pair_score=", pair_score, " real_batch=", real_batch, " pair_batch=", pair_batch,
+                     " temperature=", temperature, " epsilon=", epsilon, " rho=", rho,
+                     " displacement=", displacement, " attraction=", attraction, " translation=", translation,
+                     " survey_dropout=", survey_dropout, " value_dropout=", value_dropout,
+                     " ramp=", ramp.begin, "+", ramp.length);
   }
 };
 

@@ -76,7 +76,7 @@ public:
     const Chunk& c = chunks_[static_cast<std::size_t>(i)];
     const Part& p = parts_[c.part];
     if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
-    EncoderRows<T> rows = encoder_rows(tape, p, c);
+    EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
     const bool priced = aligned_ && (p.kind == Kind::real || p.kind == Kind::pair);
     std::vector<Var<T>> moves;
     const Var<T> z = model_.encoders()(tape, rows, priced ? &moves : nullptr);
@@ -124,15 +124,7 @@ public:
       data = data * 31 + detail::checksum(rows->theta) + 7 * detail::checksum(rows->x) +
              13 * detail::checksum(rows->sigma);
     return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
-                     detail::model_fingerprint(model_), " contrastive=", alignment_.contrastive,
-                     " transport=", alignment_.transport, " pairs=", alignment_.pairs,
-                     " pair_score=", alignment_.pair_score, " real_batch=", alignment_.real_batch,
-                     " pair_batch=", alignment_.pair_batch, " temperature=", alignment_.temperature,
-                     " epsilon=", alignment_.epsilon, " rho=", alignment_.rho,
-                     " displacement=", alignment_.displacement, " attraction=", alignment_.attraction,
-                     " translation=", alignment_.translation, " survey_dropout=", alignment_.survey_dropout,
-                     " value_dropout=", alignment_.value_dropout, " ramp=", alignment_.ramp.begin, "+",
-                     alignment_.ramp.length);
+                     detail::model_fingerprint(model_), alignment_.fingerprint());
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -182,37 +174,32 @@ private:
   void write(EncoderRows<T>& out, index_t at, const Rows& rows, index_t row, bool real_domain) const {
     model_.encoders().write(out, at, rows.x.row(row), rows.sigma.row(row), real_domain);
   }
-  EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c) const {
-    return encoder_rows(tape, p, c, p.kind);
-  }
   /// The rows of `kind` at the places of a part's chunk.
   EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c, Kind kind) const {
     EncoderRows<T> rows = model_.encoders().rows(tape, c.count);
     const Rows& from = rows_of(kind);
-    const bool paired = kind == Kind::pair || kind == Kind::partner;
-    if (!paired || !(alignment_.survey_dropout > 0 || alignment_.value_dropout > 0)) {
-      for (index_t i = 0; i < c.count; ++i)
-        write(rows, i, from, p.rows[static_cast<std::size_t>(c.first + i)],
-              kind == Kind::real || kind == Kind::pair);
-      return rows;
-    }
+    const bool real_domain = kind == Kind::real || kind == Kind::pair;
+    const bool thinned = (kind == Kind::pair || kind == Kind::partner) &&
+                         (alignment_.survey_dropout > 0 || alignment_.value_dropout > 0);
     std::vector<T> x(static_cast<std::size_t>(from.x.cols()));
     for (index_t i = 0; i < c.count; ++i) {
       const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
-      // The stream is that of the row in its batch: a star and its partner lose the same values.
-      Rng rng = rng_.split(0xD20)
-                    .split(static_cast<std::uint64_t>(step_))
-                    .split(static_cast<std::uint64_t>(c.first + i));
       std::copy_n(from.x.row(row), from.x.cols(), x.begin());
-      const double rate = rng.uniform(0, 2 * alignment_.value_dropout);
-      for (const auto& modality : model_.encoders().modalities()) {
-        const bool survey = rng.bernoulli(alignment_.survey_dropout);
-        for (index_t j : modality.observables)
-          if (rng.bernoulli(rate) || survey) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
-      }
-      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), kind == Kind::pair);
+      if (thinned) drop_values(x, c.first + i);
+      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), real_domain);
     }
     return rows;
+  }
+  /// The stream is that of the row in its batch: a star and its partner lose the same values.
+  void drop_values(std::vector<T>& x, index_t row) const {
+    Rng rng =
+        rng_.split(0xD20).split(static_cast<std::uint64_t>(step_)).split(static_cast<std::uint64_t>(row));
+    const double rate = rng.uniform(0, 2 * alignment_.value_dropout);
+    for (const auto& modality : model_.encoders().modalities()) {
+      const bool survey = rng.bernoulli(alignment_.survey_dropout);
+      for (index_t j : modality.observables)
+        if (rng.bernoulli(rate) || survey) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
+    }
   }
 
   Var<T> score_loss(Tape<B>& tape, bool pair, const std::vector<index_t>& rows, index_t first, index_t count,
@@ -241,7 +228,6 @@ private:
   }
 
   [[nodiscard]] bool translates() const { return alignment_.translation > 0 && partners_.size() > 0; }
-
   /// Seeds w_D L_D, the mean square of what the adapters add to the real rows of a part, and w_T L_T, which
   /// takes its place for features of pairs: what they should add is known there.
   void price(Tape<B>& tape, const Part& p, const Chunk& c, const EncoderRows<T>& rows,
@@ -284,7 +270,7 @@ private:
       const Chunk& c = chunks_[static_cast<std::size_t>(i)];
       const Part& p = parts_[c.part];
       Tape<B> tape(backend, values.data());
-      const EncoderRows<T> rows = encoder_rows(tape, p, c);
+      const EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
       const Var<T> z = model_.encoders()(tape, rows);
       std::copy_n(z.value.data, z.value.size(), z_.row((p.first + c.first) * tokens));
       for (index_t r = 0; r < c.count; ++r)
