@@ -108,6 +108,20 @@ TEST_CASE("ot/cost: the dot-product form is the cost, far from the origin too") 
   check(ot::Cosine{}, 0, 1e-6);
 }
 
+TEST_CASE("ot/cost: clouds of one and the same point have squared distances of exactly 0 in this form too") {
+  for (index_t n : {1, 3, 7}) { // thirds and sevenths of .1 add up to something else than .1
+    Tensor<float> x(Shape{n, 2}), y(Shape{n + 3, 2});
+    for (Tensor<float>* points : {&x, &y})
+      for (index_t i = 0; i < points->rows(); ++i) (*points)(i, 0) = 0.1f, (*points)(i, 1) = -1234.567f;
+    const auto form =
+        ot::SquaredEuclidean{}.dot_form(View<const float>(x.view()), View<const float>(y.view()));
+    for (double v : form.alpha) CHECK(v == 0);
+    for (double v : form.beta) CHECK(v == 0);
+    for (float v : form.q) CHECK(v == 0);
+    for (float v : form.k) CHECK(v == 0);
+  }
+}
+
 TEST_CASE("ot/cost: the origin has no direction: its cosine cost is 1, its gradient 0") {
   const double x[2] = {0, 0}, y[2] = {1, 2};
   double out[2] = {0, 0};

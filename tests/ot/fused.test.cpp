@@ -20,12 +20,6 @@ using Result = ot::FusedResult<double>;
 const Cpu<double> be(1);
 enum class Solver { exact, entropic, proximal };
 
-Matrix random_matrix(std::uint64_t seed, index_t n, index_t m) {
-  Rng rng(seed);
-  Matrix c(Shape{n, m});
-  for (double& v : c) v = rng.uniform();
-  return c;
-}
 Matrix squared_distances(const Matrix& x) {
   return ot::cost_matrix(be, ot::SquaredEuclidean{}, x.view(), x.view());
 }
@@ -52,15 +46,6 @@ Result solve(Solver by, const Matrix& m, const Matrix& x, const Matrix& y, const
 }
 double inner(const Matrix& x, const Matrix& y) {
   return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
-}
-double relative_entropy(const Matrix& p, const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (index_t i = 0; i < p.rows(); ++i)
-    for (index_t j = 0; j < p.cols(); ++j)
-      if (p(i, j) > 0)
-        sum +=
-            p(i, j) * std::log(p(i, j) / (a[static_cast<std::size_t>(i)] * b[static_cast<std::size_t>(j)]));
-  return sum;
 }
 void check_marginals(const Matrix& p, const Vector& a, const Vector& b, double tolerance) {
   const ot::detail::Marginals of(p.view());

@@ -28,30 +28,6 @@ ot::GromovResult<double> solve(const Tensor<double>& x, const Tensor<double>& y,
 Tensor<double> plan_of(const ot::GromovResult<double>& r, const Vector& a, const Vector& b, double epsilon) {
   return ot::transport_plan(be, r.cost.view(), a, b, r.plan, epsilon);
 }
-double squared(const Tensor<double>& x, index_t i, index_t k) {
-  double sum = 0;
-  for (index_t c = 0; c < x.cols(); ++c) sum += std::pow(x(i, c) - x(k, c), 2);
-  return sum;
-}
-/// E(P) by its definition.
-double distortion(const Tensor<double>& x, const Tensor<double>& y, const Tensor<double>& p) {
-  double sum = 0;
-  for (index_t i = 0; i < x.rows(); ++i)
-    for (index_t k = 0; k < x.rows(); ++k)
-      for (index_t j = 0; j < y.rows(); ++j)
-        for (index_t l = 0; l < y.rows(); ++l)
-          sum += std::pow(squared(x, i, k) - squared(y, j, l), 2) * p(i, j) * p(k, l);
-  return sum;
-}
-double relative_entropy(const Tensor<double>& p, const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (index_t i = 0; i < p.rows(); ++i)
-    for (index_t j = 0; j < p.cols(); ++j)
-      if (p(i, j) > 0)
-        sum +=
-            p(i, j) * std::log(p(i, j) / (a[static_cast<std::size_t>(i)] * b[static_cast<std::size_t>(j)]));
-  return sum;
-}
 } // namespace
 
 TEST_CASE("ot/gromov: value and objective are those of the plan by their definition") {
@@ -61,7 +37,7 @@ TEST_CASE("ot/gromov: value and objective are those of the plan by their definit
     const auto r = solve(x, y, a, b, options(epsilon));
     CHECK(r.converged);
     const auto p = plan_of(r, a, b, epsilon);
-    const double e = distortion(x, y, p);
+    const double e = squared_distortion(x, y, p);
     CHECK(r.value == doctest::Approx(e).epsilon(1e-9));
     CHECK(r.objective == doctest::Approx(e + epsilon * relative_entropy(p, a, b)).epsilon(1e-9));
   }
@@ -121,7 +97,7 @@ TEST_CASE("ot/gromov: clouds that are symmetric leave the product plan, which is
   const Vector uniform(4, 0.25);
   Tensor<double> product(Shape{4, 4});
   for (double& v : product) v = 1.0 / 16;
-  const double stuck = distortion(x, x, product);
+  const double stuck = squared_distortion(x, x, product);
   const auto r = solve(x, x, {}, {}, options(0.2));
   CHECK(r.objective < 0.5 * stuck);
   CHECK(r.value < 0.1 * stuck);
@@ -156,7 +132,7 @@ TEST_CASE("ot/gromov: weights count by their share; a cloud of one point couples
   CHECK(r.converged);
   Tensor<double> all(Shape{1, 9});
   for (double& v : all) v = 1.0 / 9;
-  CHECK(r.value == doctest::Approx(distortion(point, y, all)).epsilon(1e-12));
+  CHECK(r.value == doctest::Approx(squared_distortion(point, y, all)).epsilon(1e-12));
 }
 
 TEST_CASE("ot/gromov: what cannot be solved is refused by name") {

@@ -18,12 +18,6 @@ namespace {
 using Vector = std::vector<double>;
 const Cpu<double> be(1);
 
-Tensor<double> random_cost(std::uint64_t seed, index_t n, index_t m) {
-  Rng rng(seed);
-  Tensor<double> c(Shape{n, m});
-  for (double& v : c) v = rng.uniform();
-  return c;
-}
 ot::SinkhornOptions options(double eps, double tolerance = 1e-14) {
   ot::SinkhornOptions o;
   o.epsilon = eps, o.tolerance = tolerance, o.max_iterations = 100'000;
@@ -163,7 +157,7 @@ Loss on_all(const Problem::Solved& s) {
 
 TEST_CASE("ot/implicit: gradients of losses on plan and potentials are those of finite differences") {
   for (const double eps : {0.5, 0.1}) {
-    const Problem problem{random_cost(1, 6, 4), random_weights(2, 6), random_weights(3, 4), eps};
+    const Problem problem{random_matrix(1, 6, 4), random_weights(2, 6), random_weights(3, 4), eps};
     CAPTURE(eps);
     check_gradient(problem, on_plan);
     check_gradient(problem, on_potentials);
@@ -174,18 +168,18 @@ TEST_CASE("ot/implicit: gradients of losses on plan and potentials are those of 
 }
 
 TEST_CASE("ot/implicit: more columns than rows, masses other than one, vectors longer than a block") {
-  Problem problem{random_cost(4, 3, 8), random_weights(5, 3), random_weights(6, 8), 0.2};
+  Problem problem{random_matrix(4, 3, 8), random_weights(5, 3), random_weights(6, 8), 0.2};
   for (double& w : problem.a) w *= 2.5;
   for (double& w : problem.b) w *= 2.5;
   check_gradient(problem, on_all);
 
   const index_t n = 5, m = 300; // two blocks of columns
-  Problem large{random_cost(7, n, m), random_weights(8, n), random_weights(9, m), 0.3};
+  Problem large{random_matrix(7, n, m), random_weights(8, n), random_weights(9, m), 0.3};
   const auto solved = large.solve();
   const Loss at = on_plan(solved);
   const auto r =
       ot::implicit_gradient(be, large.cost.view(), large.a, large.b, solved.potentials, large.eps, at.view());
-  Tensor<double> way = random_cost(10, n, m);
+  Tensor<double> way = random_matrix(10, n, m);
   double along = 0;
   for (index_t k = 0; k < way.size(); ++k) along += way.data()[k] * r.cost.data()[k];
   const auto value = [&](double step) {
@@ -215,7 +209,7 @@ TEST_CASE("ot/implicit: two by two in closed form") {
 TEST_CASE("ot/implicit: the value, as a loss on f and g, has the gradients of the envelope theorem") {
   // <a, f> + <b, g> has the gradient P in C and f, g in the weights. The weights in the sum itself are no
   // part of the loss here: without them nothing is left but constants.
-  const Problem problem{random_cost(11, 7, 5), random_weights(12, 7), random_weights(13, 5), 0.15};
+  const Problem problem{random_matrix(11, 7, 5), random_weights(12, 7), random_weights(13, 5), 0.15};
   const auto solved = problem.solve();
   const auto r = ot::implicit_gradient(be, problem.cost.view(), problem.a, problem.b, solved.potentials,
                                        problem.eps, {{}, problem.a, problem.b});
@@ -226,10 +220,10 @@ TEST_CASE("ot/implicit: the value, as a loss on f and g, has the gradients of th
 }
 
 TEST_CASE("ot/implicit: one row, one column, one pair") {
-  check_gradient({random_cost(14, 1, 5), {1}, random_weights(15, 5), 0.3}, on_potentials);
-  check_gradient({random_cost(16, 5, 1), random_weights(17, 5), {1}, 0.3}, on_potentials);
+  check_gradient({random_matrix(14, 1, 5), {1}, random_weights(15, 5), 0.3}, on_potentials);
+  check_gradient({random_matrix(16, 5, 1), random_weights(17, 5), {1}, 0.3}, on_potentials);
   // With one row the plan is b, whatever the costs.
-  const Problem row{random_cost(18, 1, 5), {1}, random_weights(19, 5), 0.3};
+  const Problem row{random_matrix(18, 1, 5), {1}, random_weights(19, 5), 0.3};
   const auto solved = row.solve();
   const auto r = ot::implicit_gradient(be, row.cost.view(), row.a, row.b, solved.potentials, 0.3,
                                        on_plan(solved).view());
@@ -243,7 +237,7 @@ TEST_CASE("ot/implicit: one row, one column, one pair") {
 }
 
 TEST_CASE("ot/implicit: points without weight add nothing to the others and have one-sided gradients") {
-  Problem problem{random_cost(20, 6, 7), {0.3, 0, 0.2, 0.1, 0, 0.4}, {0.1, 0.2, 0, 0.2, 0.1, 0, 0.4}, 0.25};
+  Problem problem{random_matrix(20, 6, 7), {0.3, 0, 0.2, 0.1, 0, 0.4}, {0.1, 0.2, 0, 0.2, 0.1, 0, 0.4}, 0.25};
   check_gradient(problem, on_plan);
   check_gradient(problem, on_all); // sees the potentials of the absent points too
   const auto solved = problem.solve();
@@ -278,7 +272,7 @@ TEST_CASE("ot/implicit: points without weight add nothing to the others and have
 }
 
 TEST_CASE("ot/implicit: forbidden pairs") {
-  Problem problem{random_cost(21, 4, 4), random_weights(22, 4), random_weights(23, 4), 0.3};
+  Problem problem{random_matrix(21, 4, 4), random_weights(22, 4), random_weights(23, 4), 0.3};
   problem.cost(1, 2) = problem.cost(3, 0) = std::numeric_limits<double>::infinity();
   const auto solved = problem.solve();
   const auto r = ot::implicit_gradient(be, problem.cost.view(), problem.a, problem.b, solved.potentials,
@@ -346,12 +340,12 @@ TEST_CASE("ot/implicit: a loss on the barycentric map, down to points and weight
 }
 
 TEST_CASE("ot/implicit: what has not converged is refused by name") {
-  const Problem problem{random_cost(29, 20, 20), random_weights(30, 20), random_weights(31, 20), 0.02};
+  const Problem problem{random_matrix(29, 20, 20), random_weights(30, 20), random_weights(31, 20), 0.02};
   auto few = options(0.02);
   few.max_iterations = 3;
   const auto rough = ot::sinkhorn(be, problem.cost.view(), problem.a, problem.b, few);
   const auto good = ot::sinkhorn(be, problem.cost.view(), problem.a, problem.b, options(0.02, 1e-10));
-  const Tensor<double> upstream = random_cost(32, 20, 20);
+  const Tensor<double> upstream = random_matrix(32, 20, 20);
   const auto gradient = [&](const ot::SinkhornResult<double>& potentials, double eps,
                             const ot::ImplicitOptions& o) {
     return ot::implicit_gradient(be, problem.cost.view(), problem.a, problem.b, potentials, eps,
@@ -382,8 +376,8 @@ TEST_CASE("ot/implicit: what has not converged is refused by name") {
 
 TEST_CASE("ot/implicit: bits do not depend on the number of threads; float and the reference backend agree") {
   const index_t n = 150, m = 330;
-  const auto c = random_cost(33, n, m);
-  const auto up = random_cost(34, n, m);
+  const auto c = random_matrix(33, n, m);
+  const auto up = random_matrix(34, n, m);
   Tensor<float> cost(c.shape()), upstream(c.shape());
   std::transform(c.begin(), c.end(), cost.begin(), [](double v) { return static_cast<float>(v); });
   std::transform(up.begin(), up.end(), upstream.begin(), [](double v) { return static_cast<float>(v); });
@@ -410,14 +404,14 @@ TEST_CASE("ot/implicit: bits do not depend on the number of threads; float and t
 }
 
 TEST_CASE("ot/implicit: bad input is refused") {
-  const Problem problem{random_cost(35, 3, 4), random_weights(36, 3), random_weights(37, 4), 0.3};
+  const Problem problem{random_matrix(35, 3, 4), random_weights(36, 3), random_weights(37, 4), 0.3};
   const auto potentials = problem.solve().potentials;
   const auto gradient = [&](const ot::PlanLoss<double>& loss, double eps = 0.3, const Vector& a = {},
                             ot::ImplicitOptions o = {}) {
     return ot::implicit_gradient(be, problem.cost.view(), a.empty() ? problem.a : a, problem.b, potentials,
                                  eps, loss, o);
   };
-  const Tensor<double> turned = random_cost(38, 4, 3);
+  const Tensor<double> turned = random_matrix(38, 4, 3);
   CHECK_THROWS_WITH_AS((void)gradient({turned.view()}), "implicit gradient: dL/dP is [4,3]; want [3,4]",
                        ShapeError);
   const Vector three{1, 0, -1}, off{1, 1, 1}, four{1, 0, 0, 0};
@@ -430,7 +424,7 @@ TEST_CASE("ot/implicit: bad input is refused") {
       ValueError);
   const Vector nan{missing, 0, 0};
   CHECK_THROWS_AS((void)gradient({{}, nan, {}}), ValueError);
-  Tensor<double> bad = random_cost(39, 3, 4);
+  Tensor<double> bad = random_matrix(39, 3, 4);
   bad(2, 1) = missing;
   CHECK_THROWS_WITH_AS((void)gradient({bad.view()}), "implicit gradient: dL/dP[2,1] = nan; want finite",
                        ValueError);

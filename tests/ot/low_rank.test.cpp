@@ -28,11 +28,6 @@ ot::LowRankResult<double> gromov(const Tensor<double>& x, const Tensor<double>& 
                                  const Vector& b, const ot::LowRankOptions& o) {
   return ot::low_rank_gromov(be, x.view(), y.view(), a, b, o);
 }
-double squared(const Tensor<double>& x, index_t i, const Tensor<double>& y, index_t j) {
-  double sum = 0;
-  for (index_t k = 0; k < x.cols(); ++k) sum += std::pow(x(i, k) - y(j, k), 2);
-  return sum;
-}
 Tensor<double> dense(const ot::LowRankResult<double>& plan) {
   Tensor<double> p(Shape{plan.q.rows(), plan.r.rows()});
   for (index_t i = 0; i < p.rows(); ++i)
@@ -44,16 +39,7 @@ Tensor<double> dense(const ot::LowRankResult<double>& plan) {
 double cost_of(const Tensor<double>& x, const Tensor<double>& y, const Tensor<double>& p) {
   double sum = 0;
   for (index_t i = 0; i < x.rows(); ++i)
-    for (index_t j = 0; j < y.rows(); ++j) sum += p(i, j) * squared(x, i, y, j);
-  return sum;
-}
-double distortion(const Tensor<double>& x, const Tensor<double>& y, const Tensor<double>& p) {
-  double sum = 0;
-  for (index_t i = 0; i < x.rows(); ++i)
-    for (index_t k = 0; k < x.rows(); ++k)
-      for (index_t j = 0; j < y.rows(); ++j)
-        for (index_t l = 0; l < y.rows(); ++l)
-          sum += std::pow(squared(x, i, x, k) - squared(y, j, y, l), 2) * p(i, j) * p(k, l);
+    for (index_t j = 0; j < y.rows(); ++j) sum += p(i, j) * squared_distance(x, i, y, j);
   return sum;
 }
 double exact(const Tensor<double>& x, const Tensor<double>& y, const Vector& a, const Vector& b) {
@@ -208,7 +194,7 @@ TEST_CASE("ot/low_rank: value, marginals and residual are those of the plan by t
       CHECK(marginal_error(linear, a, b) < 1e-12);
       CHECK(linear.residual < 1e-12);
       const auto quadratic = gromov(x, y, a, b, o);
-      CHECK(quadratic.value == doctest::Approx(distortion(x, y, dense(quadratic))).epsilon(1e-10));
+      CHECK(quadratic.value == doctest::Approx(squared_distortion(x, y, dense(quadratic))).epsilon(1e-10));
       CHECK(marginal_error(quadratic, a, b) < 1e-12);
       CHECK(quadratic.residual < 1e-12);
       for (const auto* plan : {&linear, &quadratic}) {
@@ -223,7 +209,7 @@ TEST_CASE("ot/low_rank: value, marginals and residual are those of the plan by t
     }
   const auto z = random_points(16, 9, 3); // other coordinates
   const auto r = gromov(x, z, a, random_weights(17, 9), options(4));
-  CHECK(r.value == doctest::Approx(distortion(x, z, dense(r))).epsilon(1e-10));
+  CHECK(r.value == doctest::Approx(squared_distortion(x, z, dense(r))).epsilon(1e-10));
 }
 
 TEST_CASE(

@@ -4,6 +4,7 @@
 // transposed B is packed before its use).
 #pragma once
 #include <sbi/backend/backend.hpp>
+#include <sbi/backend/denormals.hpp>
 #include <sbi/core/simd.hpp>
 
 #include <algorithm>
@@ -175,6 +176,19 @@ void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose 
                static_cast<double>(tb == Transpose::no ? b(k, j) : b(j, k));
       c(i, j) = static_cast<T>(write == Write::accumulate ? static_cast<double>(c(i, j)) + sum : sum);
     }
+}
+
+/// `gemm` with the rows of C shared out among the threads.
+template <class B, class T>
+void parallel_gemm(const B& be, View<const T> a, Transpose ta, View<const T> b, Transpose tb, View<T> c,
+                   Write write) {
+  constexpr index_t rows_a_task = 128;
+  be.for_each((c.rows() + rows_a_task - 1) / rows_a_task, [&](index_t block) {
+    const FlushDenormals flush;
+    const index_t first = block * rows_a_task, rows = std::min(rows_a_task, c.rows() - first);
+    gemm(be, ta == Transpose::no ? a.row_block(first, rows) : a.columns(first, rows), ta, b, tb,
+         c.row_block(first, rows), write);
+  });
 }
 
 } // namespace sbi

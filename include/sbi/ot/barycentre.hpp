@@ -100,13 +100,6 @@ template <class T> struct BarycentreInputs {
   }
 };
 
-inline void check_balanced(const char* who, const SinkhornOptions& options) {
-  check(options);
-  if (is_finite(options.rho_a) || is_finite(options.rho_b))
-    throw ValueError(
-        sbi::text(who, ": rho_a = ", options.rho_a, ", rho_b = ", options.rho_b, "; want infinity for both"));
-}
-
 template <class T> [[nodiscard]] bool same_points(View<const T> x, View<const T> y) {
   return x.data == y.data && x.shape == y.shape && x.row_stride == y.row_stride;
 }
@@ -263,7 +256,7 @@ free_barycentre(const B& be, std::type_identity_t<std::span<const BarycentreInpu
   for (index_t i = 0; i < n; ++i) std::copy_n(start.row(i), d, out.points.row(i));
   std::vector<SinkhornResult<T>> plans(count);
   std::vector<ExactResult> best(count);
-  const double tolerance = options.tolerance > 0 ? options.tolerance : sizeof(T) == 4 ? 1e-4 : 1e-6;
+  const double tolerance = detail::tolerance_of<T>(options.tolerance);
   const auto to = [&](std::size_t k) {
     return cost_matrix(be, SquaredEuclidean{}, out.points.view(), clouds[in.which[k]].points);
   };

@@ -54,14 +54,17 @@ concept DotFormCost = Cost<C, T> && requires(const C& cost, View<const T> x) {
 
 /// c = |x - y|^2. Convention: without the factor 1/2.
 struct SquaredEuclidean {
-  /// About the mean of both clouds: the error of |x|^2 + |y|^2 - 2 <x, y> grows with |x|^2.
+  /// About the mean of both clouds: the error of |x|^2 + |y|^2 - 2 <x, y> grows with |x|^2. Clouds of one
+  /// and the same point have costs of exactly 0.
   template <class T> [[nodiscard]] DotForm<T> dot_form(View<const T> x, View<const T> y) const {
     const index_t d = x.cols(), count = x.rows() + y.rows();
     std::vector<double> mean(static_cast<std::size_t>(d), 0);
     for (const View<const T> points : {x, y})
       for (index_t i = 0; i < points.rows(); ++i)
         for (index_t c = 0; c < d; ++c)
-          mean[static_cast<std::size_t>(c)] += static_cast<double>(points(i, c)) / static_cast<double>(count);
+          mean[static_cast<std::size_t>(c)] +=
+              (static_cast<double>(points(i, c)) - static_cast<double>(x(0, c))) / static_cast<double>(count);
+    for (index_t c = 0; c < d; ++c) mean[static_cast<std::size_t>(c)] += static_cast<double>(x(0, c));
     DotForm<T> out{Tensor<T>(x.shape), Tensor<T>(y.shape), {}, {}};
     const auto write = [&](View<const T> points, T factor, Tensor<T>& to, std::vector<double>& squares) {
       for (index_t i = 0; i < points.rows(); ++i) {

@@ -69,19 +69,6 @@ struct KullbackLeiblerLoss {
 
 namespace detail {
 
-/// `gemm` with the rows of C shared out among the threads.
-template <class B, class T>
-void parallel_gemm(const B& be, View<const T> a, Transpose ta, View<const T> b, Transpose tb, View<T> c,
-                   Write write) {
-  constexpr index_t rows_a_task = 4 * row_block;
-  be.for_each((c.rows() + rows_a_task - 1) / rows_a_task, [&](index_t block) {
-    const FlushDenormals flush;
-    const index_t first = block * rows_a_task, rows = std::min(rows_a_task, c.rows() - first);
-    gemm(be, ta == Transpose::no ? a.row_block(first, rows) : a.columns(first, rows), ta, b, tb,
-         c.row_block(first, rows), write);
-  });
-}
-
 /// sum_ij term(i, j) in double: rows on all threads, their sums in order.
 template <class B, class F>
 [[nodiscard]] double sum_entries(const B& be, index_t rows, index_t cols, F&& term) {

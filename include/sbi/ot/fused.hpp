@@ -39,13 +39,6 @@ void solve(const P& problem, const Tensor<T>& cost, const SinkhornOptions& run, 
       s.g.assign(s.potentials.g.begin(), s.potentials.g.end());
   s.inner = s.potentials.converged, s.residual = s.potentials.residual;
 }
-[[nodiscard]] inline SinkhornOptions balanced(const SinkhornOptions& run) {
-  check(run);
-  if (is_finite(run.rho_a) || is_finite(run.rho_b))
-    throw ValueError(
-        sbi::text("fused: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b, "; want infinity for both"));
-  return run;
-}
 
 /// Mirror descent on F + eps KL: the next plan is Sinkhorn's of the cost G. Where F bends upwards on the way
 /// there a shorter step, from KL being convex, keeps the objective from rising.
@@ -75,10 +68,10 @@ void entropic_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
 template <class P, class T>
 void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& s) {
   const index_t n = s.plan.rows(), m = s.plan.cols();
-  if (s.log_ratio.size() == 0) { // where the start is 0 the plan would stay so: half of the product plan
+  if (s.log_ratio.size() == 0) { // where the start is 0 the plan would stay so: a tenth of the product plan
     Tensor<T> product = problem.start(0), interaction;
     problem.energy.interaction(product.view(), interaction);
-    problem.mix(s, product, interaction, 0.5);
+    problem.mix(s, product, interaction, 0.1);
     problem.measure(s);
     s.log_ratio = Tensor<T>(s.plan.shape()), s.epsilon = run.epsilon;
     for (index_t k = 0; k < s.plan.size(); ++k)
@@ -170,7 +163,8 @@ entropic_fused(const B& be, std::type_identity_t<View<const T>> cost, std::type_
                std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
                std::type_identity_t<std::span<const T>> b, const FusedOptions& options, const L& loss = {},
                std::type_identity_t<View<const T>> start = {}) {
-  const SinkhornOptions run = detail::balanced(options.sinkhorn);
+  const SinkhornOptions& run = options.sinkhorn;
+  detail::check_balanced("fused", run);
   const detail::FusedProblem<B, T, L> problem(be, cost, x, y, a, b, options, loss, run.epsilon);
   return detail::descend(problem, start,
                          [&](detail::FusedState<T>& s) { detail::entropic_step(problem, run, s); });
@@ -186,7 +180,8 @@ proximal_fused(const B& be, std::type_identity_t<View<const T>> cost, std::type_
                std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
                std::type_identity_t<std::span<const T>> b, const FusedOptions& options, const L& loss = {},
                std::type_identity_t<View<const T>> start = {}) {
-  const SinkhornOptions run = detail::balanced(options.sinkhorn);
+  const SinkhornOptions& run = options.sinkhorn;
+  detail::check_balanced("fused", run);
   const detail::FusedProblem<B, T, L> problem(be, cost, x, y, a, b, options, loss, 0);
   return detail::descend(problem, start,
                          [&](detail::FusedState<T>& s) { detail::proximal_step(problem, run, s); });

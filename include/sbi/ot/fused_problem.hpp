@@ -11,6 +11,7 @@
 #include <sbi/core/adapt.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/ot/distortion.hpp>
+#include <sbi/ot/line.hpp>
 #include <sbi/ot/sinkhorn.hpp>
 
 #include <algorithm>
@@ -89,19 +90,18 @@ template <class T>
 [[nodiscard]] Tensor<T> in_order(const std::vector<double>& a, const std::vector<double>& b,
                                  const std::vector<index_t>& rows, const std::vector<index_t>& columns) {
   Tensor<T> out(Shape{static_cast<index_t>(a.size()), static_cast<index_t>(b.size())});
-  const auto at = [](const std::vector<double>& w, const std::vector<index_t>& order, std::size_t k) {
-    return w[static_cast<std::size_t>(order[k])];
+  const auto places = [](const std::vector<index_t>& order) {
+    std::vector<Place> of;
+    for (const index_t which : order) of.push_back({0, which}); // the walk asks for the order alone
+    return of;
   };
-  double left = at(a, rows, 0), wanted = at(b, columns, 0);
-  for (std::size_t i = 0, j = 0;;) {
-    const bool last_row = i + 1 == a.size(), last_column = j + 1 == b.size();
-    out(rows[i], columns[j]) = static_cast<T>(std::min(left, wanted));
-    if (last_row && last_column) return out;
-    if (last_column || (!last_row && left <= wanted))
-      wanted -= left, left = at(a, rows, ++i);
-    else
-      left -= wanted, wanted = at(b, columns, ++j);
-  }
+  const std::vector<Place> x = places(rows), y = places(columns);
+  walk_line(x.data(), out.rows(), y.data(), out.cols(), a.data(), b.data(),
+            std::accumulate(a.begin(), a.end(), 0.0), [&](index_t i, index_t j, double mass, Used) {
+              out(rows[static_cast<std::size_t>(i)], columns[static_cast<std::size_t>(j)]) =
+                  static_cast<T>(mass);
+            });
+  return out;
 }
 
 /// The indices of the points in the order of their mean cost to the others.

@@ -46,16 +46,16 @@ template <class T> struct CentredCloud {
   Tensor<T> points;
   Weights<T> weights;
   std::vector<double> square; ///< |x_i|^2
+  Eigen::VectorXd mean;       ///< that was taken out
   Eigen::MatrixXd covariance;
   double m2 = 0, m4 = 0;
 
   CentredCloud(View<const T> x, Weights<T> a)
       : points(x.shape), weights(std::move(a)), square(weights.value.size(), 0),
-        covariance(Eigen::MatrixXd::Zero(x.cols(), x.cols())) {
+        mean(Eigen::VectorXd::Zero(x.cols())), covariance(Eigen::MatrixXd::Zero(x.cols(), x.cols())) {
     const index_t n = x.rows(), d = x.cols();
     weights.scale(1 / weights.mass);
     const std::vector<double>& weight = weights.value;
-    Eigen::VectorXd mean = Eigen::VectorXd::Zero(d);
     for (index_t i = 0; i < n; ++i)
       for (index_t k = 0; k < d; ++k)
         mean[k] += weight[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
@@ -77,6 +77,28 @@ template <class T> struct CentredCloud {
   [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * covariance.squaredNorm(); }
 };
 
+/// Moments A = X^T P Y / 2 that pair the clouds' principal axes, with every choice of signs of the first few:
+/// the product plan, A = 0, is a saddle for symmetric clouds and never left.
+[[nodiscard]] inline std::vector<Eigen::MatrixXd> axis_pairings(const Eigen::MatrixXd& covariance_x,
+                                                                const Eigen::MatrixXd& covariance_y) {
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> p(covariance_x), q(covariance_y);
+  const Eigen::Index dx = covariance_x.rows(), dy = covariance_y.rows(), axes = std::min(dx, dy);
+  const Eigen::Index free = std::min<Eigen::Index>(axes, 4);
+  std::vector<Eigen::MatrixXd> out;
+  for (unsigned signs = 0; signs < 1u << free; ++signs) {
+    Eigen::MatrixXd m = Eigen::MatrixXd::Zero(dx, dy);
+    for (Eigen::Index k = 0; k < axes; ++k) {
+      const double spread =
+          std::sqrt(std::max(0.0, p.eigenvalues()[dx - 1 - k] * q.eigenvalues()[dy - 1 - k]));
+      const double sign = k < free && (signs >> k & 1u) ? -1 : 1;
+      m +=
+          sign * spread / 2 * p.eigenvectors().col(dx - 1 - k) * q.eigenvectors().col(dy - 1 - k).transpose();
+    }
+    out.push_back(std::move(m));
+  }
+  return out;
+}
+
 /// The problem between two centred clouds of unit mass.
 template <class B, class T> class GromovProblem {
 public:
@@ -85,25 +107,8 @@ public:
         b_(y_.weights.value.begin(), y_.weights.value.end()),
         constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
 
-  /// Moments A that pair the clouds' principal axes, with every choice of signs of the first few: the product
-  /// plan, A = 0, is a saddle for symmetric clouds and never left.
   [[nodiscard]] std::vector<Eigen::MatrixXd> starts() const {
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> p(x_.covariance), q(y_.covariance);
-    const Eigen::Index dx = x_.covariance.rows(), dy = y_.covariance.rows(), axes = std::min(dx, dy);
-    const Eigen::Index free = std::min<Eigen::Index>(axes, 4);
-    std::vector<Eigen::MatrixXd> out;
-    for (unsigned signs = 0; signs < 1u << free; ++signs) {
-      Eigen::MatrixXd m = Eigen::MatrixXd::Zero(dx, dy);
-      for (Eigen::Index k = 0; k < axes; ++k) {
-        const double spread =
-            std::sqrt(std::max(0.0, p.eigenvalues()[dx - 1 - k] * q.eigenvalues()[dy - 1 - k]));
-        const double sign = k < free && (signs >> k & 1u) ? -1 : 1;
-        m += sign * spread / 2 * p.eigenvectors().col(dx - 1 - k) *
-             q.eigenvectors().col(dy - 1 - k).transpose();
-      }
-      out.push_back(std::move(m));
-    }
-    return out;
+    return axis_pairings(x_.covariance, y_.covariance);
   }
   /// One round from out.moment: the plan of its cost, the objective it gives and the next moment.
   void round(const SinkhornOptions& options, GromovResult<T>& out) const {
@@ -215,10 +220,7 @@ entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_id
                 std::type_identity_t<std::span<const T>> a, std::type_identity_t<std::span<const T>> b,
                 const GromovOptions& options) {
   const SinkhornOptions& run = options.sinkhorn;
-  detail::check(run);
-  if (is_finite(run.rho_a) || is_finite(run.rho_b))
-    throw ValueError(
-        sbi::text("gromov: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b, "; want infinity for both"));
+  detail::check_balanced("gromov", run);
   if (options.max_iterations < 1 || options.trial_iterations < 1)
     throw ValueError(sbi::text("gromov: ", options.max_iterations, " iterations, ", options.trial_iterations,
                                " of a trial; want at least 1"));

@@ -130,7 +130,8 @@ template <class B, class T, class Objective, class Match>
   round_columns(be, b, write_factor(be, at.y, b, out.r), mass, out.r);
   out.g.assign(mass.data(), mass.data() + mass.size());
   at.log_g = mass.array().log();
-  at.mean_x = inner<B, T>(be, f.view(), out.q.view()), at.mean_y = inner<B, T>(be, g.view(), out.r.view());
+  at.mean_x = cross_moment<B, T>(be, f.view(), out.q.view());
+  at.mean_y = cross_moment<B, T>(be, g.view(), out.r.view());
   descent.evaluate(at);
   out.value = at.value;
   const Tensor<T> ones_x(Shape{x.size(), 1}, std::vector<T>(a.value.size(), 1)),
@@ -159,11 +160,7 @@ template <class B, class T = typename B::compute_t>
 low_rank_transport(const B& be, std::type_identity_t<View<const T>> x, std::type_identity_t<View<const T>> y,
                    std::type_identity_t<std::span<const T>> a, std::type_identity_t<std::span<const T>> b,
                    const LowRankOptions& options) {
-  detail::check_points("low-rank transport", "x", x);
-  detail::check_points("low-rank transport", "y", y);
-  if (x.cols() != y.cols())
-    throw ShapeError(
-        sbi::text("low-rank transport: x is ", x.shape, ", y is ", y.shape, "; want equal last axes"));
+  detail::check_clouds("low-rank transport", x, y);
   const Weights<T> wa("a", a, x.rows());
   Weights<T> wb("b", b, y.rows());
   detail::balance("low-rank transport", wa, wb);
@@ -177,16 +174,7 @@ low_rank_transport(const B& be, std::type_identity_t<View<const T>> x, std::type
         return detail::assignment<T>(
             cost_matrix(be, SquaredEuclidean{}, p.centres.view(), q.centres.view()).view());
       });
-  double apart = 0;
-  for (index_t k = 0; k < x.cols(); ++k) {
-    double mean = 0;
-    for (index_t i = 0; i < x.rows(); ++i)
-      mean += cx.weights.value[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
-    for (index_t j = 0; j < y.rows(); ++j)
-      mean -= cy.weights.value[static_cast<std::size_t>(j)] * static_cast<double>(y(j, k));
-    apart += mean * mean;
-  }
-  out.value = wa.mass * (out.value * length * length + apart);
+  out.value = wa.mass * (out.value * length * length + (cx.mean - cy.mean).squaredNorm());
   for (T& v : out.q) v = static_cast<T>(static_cast<double>(v) * wa.mass);
   for (T& v : out.r) v = static_cast<T>(static_cast<double>(v) * wa.mass);
   for (double& v : out.g) v *= wa.mass;

@@ -60,7 +60,7 @@ void round_columns(const B& be, const Weights<T>& b, const Eigen::VectorXd& mass
 
 /// x^T y of two matrices of equally many rows, summed in double: [x.cols, y.cols].
 template <class B, class T>
-[[nodiscard]] Eigen::MatrixXd inner(const B& be, View<const T> x, View<const T> y) {
+[[nodiscard]] Eigen::MatrixXd cross_moment(const B& be, View<const T> x, View<const T> y) {
   const index_t p = x.cols(), q = y.cols();
   const Eigen::VectorXd sums =
       chunk_sums(be, x.rows(), p * q, [&](index_t first, index_t count, double* out) {
@@ -81,15 +81,11 @@ template <class B, class T>
     throw ShapeError(sbi::text("low rank: ", name, " is ", v.shape, "; want [", right.rows(), ", columns]"));
   const Eigen::Map<const Eigen::VectorXd> weight(g.data(), static_cast<Eigen::Index>(g.size()));
   const EigenMatrix<T> middle =
-      (weight.cwiseInverse().asDiagonal() * inner<B, T>(be, right.view(), v)).template cast<T>();
+      (weight.cwiseInverse().asDiagonal() * cross_moment<B, T>(be, right.view(), v)).template cast<T>();
   const View<const T> middle_view(middle.data(), Shape{middle.rows(), middle.cols()});
   Tensor<T> out(Shape{left.rows(), v.cols()});
-  be.for_each((left.rows() + chunk_rows - 1) / chunk_rows, [&](index_t c) {
-    const FlushDenormals flush;
-    const index_t first = c * chunk_rows, count = std::min(chunk_rows, left.rows() - first);
-    gemm(be, left.view().row_block(first, count), Transpose::no, middle_view, Transpose::no,
-         out.view().row_block(first, count), Write::overwrite);
-  });
+  parallel_gemm<B, T>(be, left.view(), Transpose::no, middle_view, Transpose::no, out.view(),
+                      Write::overwrite);
   return out;
 }
 } // namespace detail

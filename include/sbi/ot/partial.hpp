@@ -192,10 +192,7 @@ template <class B, class T = typename B::compute_t>
                                                 std::type_identity_t<std::span<const T>> a,
                                                 std::type_identity_t<std::span<const T>> b, double mass,
                                                 const SinkhornOptions& options) {
-  detail::check(options);
-  if (is_finite(options.rho_a) || is_finite(options.rho_b))
-    throw ValueError(sbi::text("partial transport: rho_a = ", options.rho_a, ", rho_b = ", options.rho_b,
-                               "; want infinity for both"));
+  detail::check_balanced("partial transport", options);
   if (cost.shape.rank() != 2)
     throw ShapeError(sbi::text("partial transport: the cost is ", cost.shape, "; want [n, m]"));
   const Weights<T> wa("a", a, cost.rows()), wb("b", b, cost.cols());

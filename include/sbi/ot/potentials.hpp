@@ -68,8 +68,20 @@ inline void check(const SinkhornOptions& options) {
     throw ValueError(sbi::text("sinkhorn: scaling = ", options.scaling, "; want in (0, 1]"));
 }
 
+/// The same for problems that are balanced alone.
+inline void check_balanced(const char* who, const SinkhornOptions& options) {
+  check(options);
+  if (is_finite(options.rho_a) || is_finite(options.rho_b))
+    throw ValueError(
+        sbi::text(who, ": rho_a = ", options.rho_a, ", rho_b = ", options.rho_b, "; want infinity for both"));
+}
+
+/// A tolerance, or the default of this precision for 0.
+template <class T> [[nodiscard]] double tolerance_of(double tolerance) {
+  return tolerance > 0 ? tolerance : sizeof(T) == 4 ? 1e-4 : 1e-6;
+}
 template <class T> [[nodiscard]] double tolerance_of(const SinkhornOptions& options) {
-  return options.tolerance > 0 ? options.tolerance : sizeof(T) == 4 ? 1e-4 : 1e-6;
+  return tolerance_of<T>(options.tolerance);
 }
 
 /// Factor of the damped update f = lam softmin.
