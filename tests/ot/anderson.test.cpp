@@ -62,3 +62,19 @@ TEST_CASE("ot/anderson: residuals of 0 are left alone") {
   for (int k = 0; k < 5; ++k) accelerate.step(x, image);
   CHECK(x == image);
 }
+
+TEST_CASE("ot/anderson: an extrapolation out of the linear region goes back to the best iterate") {
+  const std::vector<double> weights{1, 1};
+  ot::Anderson<double> accelerate(weights);
+  std::vector<double> x{1, 1};
+  accelerate.step(x, std::vector<double>{0.9, 0.8});
+  const std::vector<double> best{0.84, 0.77};
+  accelerate.step(x, best);
+  CHECK(x != best); // extrapolated
+  accelerate.step(x, std::vector<double>{50, -50});
+  CHECK(x == best);
+  // And forgets: the next step is a plain one.
+  const std::vector<double> next{0.8, 0.76};
+  accelerate.step(x, next);
+  CHECK(x == next);
+}

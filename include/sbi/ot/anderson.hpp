@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,8 +15,8 @@ namespace sbi::ot {
 
 /// Anderson acceleration of a fixed point x = F(x): the next x is F of the affine combination of the last few
 /// iterates whose residuals F(x) - x cancel best, in a norm with weights (Walker and Ni 2011, type II). On a
-/// symmetric linear map it needs about the square root of the iterations. Its history is dropped whenever the
-/// residual grows.
+/// symmetric linear map it needs about the square root of the iterations. Where the residual grows instead,
+/// F is not linear that far: the iteration goes back to F of its best iterate, and forgets the rest.
 template <class T> class Anderson {
 public:
   static constexpr int memory = 8;
@@ -23,7 +24,10 @@ public:
   explicit Anderson(std::span<const double> weights) : weights_(weights.begin(), weights.end()) {}
 
   /// Forgets the past: the next step is x = F(x).
-  void restart() { stored_ = 0, has_last_ = false; }
+  void restart() {
+    stored_ = 0, has_last_ = false;
+    best_norm_ = std::numeric_limits<double>::infinity();
+  }
 
   /// Replaces x by the next iterate, given image = F(x). Entries without weight follow along and count for
   /// nothing.
@@ -35,7 +39,13 @@ public:
       residual[i] = static_cast<double>(image[i]) - static_cast<double>(x[i]);
       if (weights_[i] > 0) norm += weights_[i] * residual[i] * residual[i];
     }
-    if (has_last_ && !(norm <= growth * last_norm_)) restart();
+    if (norm < best_norm_) {
+      best_norm_ = norm;
+      best_image_.assign(image.begin(), image.end());
+    } else if (!(norm <= growth * best_norm_)) {
+      std::copy(best_image_.begin(), best_image_.end(), x.begin());
+      return restart();
+    }
     if (has_last_) {
       const auto slot = static_cast<std::size_t>(stored_++ % memory);
       changes_[slot].resize(n), images_[slot].resize(n);
@@ -45,7 +55,7 @@ public:
       }
     }
     last_image_.assign(image.begin(), image.end());
-    last_norm_ = norm, has_last_ = true;
+    has_last_ = true;
     const auto factor = solve(residual);
     last_residual_ = std::move(residual);
     for (std::size_t i = 0; i < n; ++i) {
@@ -100,7 +110,8 @@ private:
   std::vector<double> weights_;
   std::array<std::vector<double>, memory> changes_, images_;
   std::vector<double> last_residual_, last_image_;
-  double last_norm_ = 0;
+  std::vector<T> best_image_;
+  double best_norm_ = std::numeric_limits<double>::infinity();
   int stored_ = 0;
   bool has_last_ = false;
 };
