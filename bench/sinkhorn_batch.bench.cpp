@@ -47,7 +47,8 @@ void solve(benchmark::State& state, const sbi::ot::BatchOptions& options, int th
 }
 void fixed(benchmark::State& state) {
   sbi::ot::BatchOptions options;
-  options.domain = state.range(0) ? sbi::ot::SinkhornDomain::log : sbi::ot::SinkhornDomain::automatic;
+  options.sinkhorn.domain =
+      state.range(0) ? sbi::ot::SinkhornDomain::log : sbi::ot::SinkhornDomain::automatic;
   options.sinkhorn.epsilon = 0.05 * mean_cost();
   options.sinkhorn.tolerance = std::numeric_limits<double>::min(), options.sinkhorn.max_iterations = 100;
   options.sinkhorn.scaling = 1;
@@ -55,7 +56,8 @@ void fixed(benchmark::State& state) {
 }
 void converged(benchmark::State& state) {
   sbi::ot::BatchOptions options;
-  options.domain = state.range(1) ? sbi::ot::SinkhornDomain::log : sbi::ot::SinkhornDomain::automatic;
+  options.sinkhorn.domain =
+      state.range(1) ? sbi::ot::SinkhornDomain::log : sbi::ot::SinkhornDomain::automatic;
   options.sinkhorn.epsilon = 0.01 * static_cast<double>(state.range(0)) * mean_cost();
   solve(state, options, static_cast<int>(state.range(2)));
 }

@@ -106,7 +106,7 @@ template <class T> void compare_with_sinkhorn(double tolerance, double precision
     }
   for (ot::SinkhornDomain domain : {ot::SinkhornDomain::automatic, ot::SinkhornDomain::log}) {
     auto o = options(tolerance);
-    o.domain = domain;
+    o.sinkhorn.domain = domain;
     const auto items = ot::sinkhorn_batch(be, list.problems(), o);
     REQUIRE(items.size() == list.cost.size());
     for (std::size_t k = 0; k < items.size(); ++k) {
@@ -166,7 +166,7 @@ TEST_CASE_TEMPLATE(
     if (sizeof(T) == 4) o.sinkhorn.tolerance = 1e-30;
     o.sinkhorn.scaling = 1, o.sinkhorn.epsilon = eps;
     for (ot::SinkhornDomain domain : {ot::SinkhornDomain::automatic, ot::SinkhornDomain::log}) {
-      o.domain = domain;
+      o.sinkhorn.domain = domain;
       const auto item = ot::sinkhorn_batch(be, cost.view(), 1, View<const T>(a.data(), {1, n}),
                                            View<const T>(b.data(), {1, m}), o)[0];
       CAPTURE(eps);
@@ -244,7 +244,7 @@ TEST_CASE("ot/batch: points without weight and forbidden pairs") {
   }
   for (ot::SinkhornDomain domain : {ot::SinkhornDomain::automatic, ot::SinkhornDomain::log}) {
     auto o = options(1e-11);
-    o.domain = domain;
+    o.sinkhorn.domain = domain;
     const auto items = ot::sinkhorn_batch(be, list.problems(), o);
     for (std::size_t k = 0; k < items.size(); ++k) {
       const auto& item = items[k];

@@ -48,6 +48,39 @@ TEST_CASE("ot/softmin: forbidden pairs and rows without partner") {
   CHECK(out[1] == inf);
 }
 
+TEST_CASE(
+    "ot/softmin: an estimate changes nothing but the last digits, and what is not a number stays that") {
+  const index_t n = 9, m = 70;
+  Rng rng(3);
+  Tensor<float> cost(Shape{n, m});
+  for (float& c : cost) c = static_cast<float>(rng.uniform());
+  std::vector<float> g(70), log_b(70, -4.2F), f(9), log_a(9, -2.2F), want(9), wanted_columns(70);
+  for (float& v : g) v = static_cast<float>(rng.normal());
+  for (float& v : f) v = static_cast<float>(rng.normal());
+  const double eps = 0.01;
+  const Cpu<float> be(1);
+  ot::softmin(Reference<float>(), cost.view(), log_b, g, eps, want);
+  ot::softmin_columns(Reference<float>(), cost.view(), log_a, f, eps, wanted_columns);
+  const float inf = std::numeric_limits<float>::infinity();
+  for (float off : {0.0F, 0.3F, -0.3F, 0.7F, -0.7F, 50.0F, -50.0F, 1e30F, inf, -inf,
+                    std::numeric_limits<float>::quiet_NaN()}) {
+    CAPTURE(off);
+    std::vector<float> rows = want, columns = wanted_columns;
+    for (float& v : rows) v += off;
+    for (float& v : columns) v += off;
+    ot::softmin(be, cost.view(), log_b, g, eps, rows);
+    ot::softmin_columns(be, cost.view(), log_a, f, eps, columns);
+    for (std::size_t i = 0; i < rows.size(); ++i) CHECK(std::abs(rows[i] - want[i]) < 1e-6F);
+    for (std::size_t j = 0; j < columns.size(); ++j) CHECK(std::abs(columns[j] - wanted_columns[j]) < 1e-6F);
+  }
+  cost(4, 33) = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> rows(9), columns(70);
+  ot::softmin(be, cost.view(), log_b, g, eps, rows);
+  ot::softmin_columns(be, cost.view(), log_a, f, eps, columns);
+  for (std::size_t i = 0; i < rows.size(); ++i) CHECK(is_missing(rows[i]) == (i == 4));
+  for (std::size_t j = 0; j < columns.size(); ++j) CHECK(is_missing(columns[j]) == (j == 33));
+}
+
 TEST_CASE("ot/softmin: weights are checked and named") {
   using W = ot::Weights<double>;
   CHECK(W("a", {}, 4).value[2] == 0.25);

@@ -18,6 +18,10 @@ concept Backend = requires(const B& be) {
   be.for_each(index_t{1}, [](index_t) {});
 };
 
+/// A backend whose computations run in the host's memory.
+template <class B>
+concept OnHost = std::same_as<typename B::space, Host>;
+
 template <class B> struct is_reference : std::false_type {};
 template <class T> struct is_reference<Reference<T>> : std::true_type {};
 template <class B> inline constexpr bool is_reference_v = is_reference<B>::value;

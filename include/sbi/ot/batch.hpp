@@ -12,7 +12,6 @@ namespace sbi::ot {
 
 struct BatchOptions {
   SinkhornOptions sinkhorn; ///< of every problem; its epsilon where a problem has none of its own
-  SinkhornDomain domain = SinkhornDomain::automatic;
 };
 
 enum class BatchStatus : char { converged, not_converged, invalid };
@@ -52,8 +51,7 @@ void solve_item(const B& be, const BatchProblem<T>& problem, const BatchOptions&
         uniform = &*weights;
       }
       const ArenaScope scope(be.arena());
-      SmallTransport<T, N> solver(be.arena(), problem.cost, uniform->first, uniform->second, own,
-                                  options.domain);
+      SmallTransport<T, N> solver(be.arena(), problem.cost, uniform->first, uniform->second, own);
       item.kernel_iterations = solver.solve(item);
     }
     item.status = item.converged ? BatchStatus::converged : BatchStatus::not_converged;

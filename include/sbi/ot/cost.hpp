@@ -57,22 +57,28 @@ struct SquaredEuclidean {
   /// About the mean of both clouds: the error of |x|^2 + |y|^2 - 2 <x, y> grows with |x|^2. Clouds of one
   /// and the same point have costs of exactly 0.
   template <class T> [[nodiscard]] DotForm<T> dot_form(View<const T> x, View<const T> y) const {
-    const index_t d = x.cols(), count = x.rows() + y.rows();
-    std::vector<double> mean(static_cast<std::size_t>(d), 0);
+    const auto d = static_cast<std::size_t>(x.cols());
+    const std::span<const T> origin(x.row(0), d);
+    std::vector<double> mean(d, 0);
     for (const View<const T> points : {x, y})
-      for (index_t i = 0; i < points.rows(); ++i)
-        for (index_t c = 0; c < d; ++c)
-          mean[static_cast<std::size_t>(c)] +=
-              (static_cast<double>(points(i, c)) - static_cast<double>(x(0, c))) / static_cast<double>(count);
-    for (index_t c = 0; c < d; ++c) mean[static_cast<std::size_t>(c)] += static_cast<double>(x(0, c));
+      for (index_t i = 0; i < points.rows(); ++i) {
+        const T* p = points.row(i);
+        for (std::size_t c = 0; c < d; ++c)
+          mean[c] += static_cast<double>(p[c]) - static_cast<double>(origin[c]);
+      }
+    for (std::size_t c = 0; c < d; ++c)
+      mean[c] = static_cast<double>(origin[c]) + mean[c] / static_cast<double>(x.rows() + y.rows());
     DotForm<T> out{Tensor<T>(x.shape), Tensor<T>(y.shape), {}, {}};
     const auto write = [&](View<const T> points, T factor, Tensor<T>& to, std::vector<double>& squares) {
+      squares.reserve(static_cast<std::size_t>(points.rows()));
       for (index_t i = 0; i < points.rows(); ++i) {
+        const T* p = points.row(i);
+        T* q = to.row(i);
         double square = 0;
-        for (index_t c = 0; c < d; ++c) {
-          const T v = static_cast<T>(static_cast<double>(points(i, c)) - mean[static_cast<std::size_t>(c)]);
-          square += static_cast<double>(v) * static_cast<double>(v);
-          to(i, c) = factor * v;
+        for (std::size_t c = 0; c < d; ++c) q[c] = static_cast<T>(static_cast<double>(p[c]) - mean[c]);
+        for (std::size_t c = 0; c < d; ++c) {
+          square += static_cast<double>(q[c]) * static_cast<double>(q[c]);
+          q[c] *= factor;
         }
         squares.push_back(square);
       }
@@ -192,11 +198,15 @@ template <class T> void check_points(const char* who, const char* name, View<con
   if (points.shape.rank() != 2)
     throw ShapeError(
         sbi::text("ot: ", who, ": ", name, " is ", points.shape, "; want [points, coordinates]"));
-  for (index_t i = 0; i < points.rows(); ++i)
-    for (index_t k = 0; k < points.cols(); ++k)
-      if (!is_finite(points(i, k)))
-        throw ValueError(
-            sbi::text("ot: ", who, ": ", name, "[", i, ",", k, "] = ", points(i, k), "; want finite"));
+  for (index_t i = 0; i < points.rows(); ++i) {
+    bool all = true; // without a branch an element
+    for (index_t k = 0; k < points.cols(); ++k) all &= is_finite(points(i, k));
+    if (all) continue;
+    index_t k = 0;
+    while (is_finite(points(i, k))) ++k;
+    throw ValueError(
+        sbi::text("ot: ", who, ": ", name, "[", i, ",", k, "] = ", points(i, k), "; want finite"));
+  }
 }
 template <class T> void check_clouds(const char* who, View<const T> x, View<const T> y) {
   check_points(who, "x", x);

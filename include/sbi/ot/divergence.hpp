@@ -93,10 +93,24 @@ void add_weight_gradient(const std::vector<T>& cross, const std::vector<T>& self
   }
 }
 
+/// Costs with rows and columns exchanged.
+template <class T> [[nodiscard]] Tensor<T> exchanged(View<const T> cost) {
+  return transposed<T>(cost, cost.rows());
+}
+template <class M> [[nodiscard]] M exchanged(const M& cost) { return cost.transposed(); }
+template <class T> [[nodiscard]] View<const T> costs_of(const Tensor<T>& cost) { return cost.view(); }
+template <class M> [[nodiscard]] const M& costs_of(const M& cost) { return cost; }
+
+/// Which of the four transport gradients have come from kernel matrices: of (x, y) by x and by y, (x, x),
+/// (y, y).
+struct KernelGradients {
+  bool xy = false, yx = false, xx = false, yy = false;
+};
+
 template <class B, class C, class T, class M>
-void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y, const M& xy, const M& yx,
-                   const M& xx, const M& yy, const Weights<T>& a, const Weights<T>& b,
-                   const SinkhornOptions& options, Divergence<T>& out) {
+void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y, const M& xy, const M& xx,
+                   const M& yy, const Weights<T>& a, const Weights<T>& b, const SinkhornOptions& options,
+                   KernelGradients done, Divergence<T>& out) {
   const double eps = options.epsilon;
   if (out.da.empty()) { // the reweighted problem has filled them
     out.da.assign(a.value.size(), T{0}), out.db.assign(b.value.size(), T{0});
@@ -105,20 +119,60 @@ void add_gradients(const B& be, const C& cost, View<const T> x, View<const T> y,
   add_weight_gradient(out.ab.g, out.bb.f, options.rho_b, eps, out.db);
   const auto f = biases<T>(a.log, out.ab.f, eps), g = biases<T>(b.log, out.ab.g, eps);
   const auto p = biases<T>(a.log, out.aa.f, eps), q = biases<T>(b.log, out.bb.f, eps);
-  out.dx = Tensor<T>(x.shape), out.dy = Tensor<T>(y.shape);
-  add_plan_gradient<B, C, T>(be, cost, xy, x, y, f, g, eps, T{1}, out.dx);
-  add_plan_gradient<B, C, T>(be, cost, xx, x, x, p, p, eps, T{-1}, out.dx);
-  add_plan_gradient<B, C, T>(be, cost, yx, y, x, g, f, eps, T{1}, out.dy);
-  add_plan_gradient<B, C, T>(be, cost, yy, y, y, q, q, eps, T{-1}, out.dy);
+  if (!done.xy) add_plan_gradient<B, C, T>(be, cost, xy, x, y, f, g, eps, T{1}, out.dx);
+  if (!done.xx) add_plan_gradient<B, C, T>(be, cost, xx, x, x, p, p, eps, T{-1}, out.dx);
+  if (!done.yy) add_plan_gradient<B, C, T>(be, cost, yy, y, y, q, q, eps, T{-1}, out.dy);
+  if (done.yx) return;
+  const auto yx = exchanged(xy);
+  add_plan_gradient<B, C, T>(be, cost, costs_of(yx), y, x, g, f, eps, T{1}, out.dy);
 }
 
-/// The divergence for costs between the clouds, both ways, and within each, matrices or in dot-product form.
+/// Whether the first cloud may be reweighted, and it alone.
+[[nodiscard]] inline bool is_reweighted(const SinkhornOptions& run) {
+  return is_finite(run.rho_a) && !is_finite(run.rho_b);
+}
+/// Throws for bad options and for prices that the divergence is not defined for.
+inline void check_prices(const SinkhornOptions& run) {
+  check(run);
+  if (!is_reweighted(run) && !(run.rho_a == run.rho_b))
+    throw ValueError(sbi::text("sinkhorn divergence: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b,
+                               "; want equal prices, or rho_b infinite (exchange the clouds if rho_a is)"));
+}
+
+/// The two kinds of problems for a matrix of costs, costs in dot-product form, or those of another memory,
+/// whose solvers have no kernel matrix to show.
+template <class B, class T, class M, class F>
+[[nodiscard]] SinkhornResult<T> solve_between(const B& be, const M& cost, const Weights<T>& a,
+                                              const Weights<T>& b, const SinkhornOptions& options,
+                                              const SinkhornResult<T>* start, const F& finish) {
+  const std::vector<T>* f = start ? &start->f : nullptr;
+  if constexpr (!OnHost<B>)
+    return alternate<B, T>(be, cost, a, b, options, f);
+  else if constexpr (std::is_same_v<M, DotForm<T>>)
+    return alternate<B, T>(be, cost, a, b, for_form(cost, options), f, finish);
+  else
+    return alternate<B, T>(be, cost, a, b, options, f, finish);
+}
+template <class B, class T, class M, class F>
+[[nodiscard]] SinkhornResult<T> solve_within(const B& be, const M& cost, const Weights<T>& a,
+                                             const SinkhornOptions& options, const SinkhornResult<T>* start,
+                                             const F& finish) {
+  const std::vector<T>* f = start ? &start->f : nullptr;
+  if constexpr (!OnHost<B>)
+    return symmetrise<B, T>(be, cost, a, options, f);
+  else if constexpr (std::is_same_v<M, DotForm<T>>)
+    return symmetrise<B, T>(be, cost, a, for_form(cost, options), f, finish);
+  else
+    return symmetrise<B, T>(be, cost, a, options, f, finish);
+}
+
+/// The divergence for costs between the clouds and within each, matrices or in dot-product form.
 template <class B, class C, class T, class M>
 [[nodiscard]] Divergence<T> divergence(const B& be, const C& cost, View<const T> x, View<const T> y,
-                                       const M& xy, const M& yx, const M& xx, const M& yy, Weights<T> wa,
+                                       const M& xy, const M& xx, const M& yy, Weights<T> wa,
                                        const Weights<T>& wb, SinkhornOptions run,
                                        const DivergenceOptions& options, const Divergence<T>* start) {
-  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b);
+  const bool reweighted = is_reweighted(run);
   if (options.unit == Unit::mean_cost) {
     const double unit = mean_cost(xy, wa, wb);
     run.epsilon *= unit, run.rho_a *= unit, run.rho_b *= unit;
@@ -126,19 +180,41 @@ template <class B, class C, class T, class M>
   const double eps = run.epsilon, rho = run.rho_a;
   Divergence<T> out;
   out.epsilon = eps;
+  if (options.gradients) out.dx = Tensor<T>(x.shape), out.dy = Tensor<T>(y.shape);
+  KernelGradients done;
+  // One plan's gradient by the points `of` its rows or, turned, its columns, while its matrix is there.
+  const auto add = [&](auto& update, const SinkhornResult<T>& r, Transpose turned, View<const T> of,
+                       View<const T> others, T sign, Tensor<T>& to) {
+    if constexpr (std::is_same_v<C, SquaredEuclidean>)
+      return options.gradients && add_kernel_gradient(update, r.f, r.g, eps, turned, of, others, sign, to);
+    else
+      return false;
+  };
+  const auto between = [&](auto& update, const SinkhornResult<T>& r) {
+    done.xy = add(update, r, Transpose::no, x, y, T{1}, out.dx);
+    done.yx = add(update, r, Transpose::yes, y, x, T{1}, out.dy);
+  };
+  const auto within_x = [&](auto& update, const SinkhornResult<T>& r) {
+    done.xx = add(update, r, Transpose::no, x, x, T{-1}, out.dx);
+  };
+  const auto within_y = [&](auto& update, const SinkhornResult<T>& r) {
+    done.yy = add(update, r, Transpose::no, y, y, T{-1}, out.dy);
+  };
   SinkhornOptions own = run;
   own.rho_a = run.rho_b;
-  out.bb = symmetrise<B, T>(be, yy, wb, own, start ? &start->bb.f : nullptr);
+  out.bb = solve_within<B, T>(be, yy, wb, own, start ? &start->bb : nullptr, within_y);
   if (reweighted) {
-    auto solution = reweight<B, T>(be, xy, yx, xx, wa, wb, run, start ? &start->ab : nullptr,
+    const auto yx = exchanged(xy);
+    const M& cost_t = costs_of(yx);
+    auto solution = reweight<B, T>(be, xy, cost_t, xx, wa, wb, run, start ? &start->ab : nullptr,
                                    start ? &start->aa : nullptr);
     out.value = solution.price;
     for (double ratio : solution.ratio) out.da.push_back(static_cast<T>(rho * (1 - ratio)));
     out.db.assign(wb.value.size(), static_cast<T>(-solution.lambda));
     out.ab = std::move(solution.cross), out.aa = std::move(solution.self), wa = std::move(solution.w);
   } else {
-    out.ab = alternate<B, T>(be, xy, yx, wa, wb, run, start ? &start->ab.f : nullptr);
-    out.aa = symmetrise<B, T>(be, xx, wa, run, start ? &start->aa.f : nullptr);
+    out.ab = solve_between<B, T>(be, xy, wa, wb, run, start ? &start->ab : nullptr, between);
+    out.aa = solve_within<B, T>(be, xx, wa, run, start ? &start->aa : nullptr, within_x);
     out.value = 0.5 * eps * (wa.mass - wb.mass) * (wa.mass - wb.mass);
   }
   out.value += out.ab.value - 0.5 * (out.aa.value + out.bb.value);
@@ -150,7 +226,7 @@ template <class B, class C, class T, class M>
                                    " iterations; want <= ", tolerance_of<T>(run),
                                    ": raise max_iterations, epsilon or tolerance"));
   for (double w : wa.value) out.w.push_back(static_cast<T>(w));
-  if (options.gradients) add_gradients<B, C, T>(be, cost, x, y, xy, yx, xx, yy, wa, wb, run, out);
+  if (options.gradients) add_gradients<B, C, T>(be, cost, x, y, xy, xx, yy, wa, wb, run, done, out);
   return out;
 }
 } // namespace detail
@@ -162,30 +238,26 @@ template <class B, class C, class T, class M>
 /// `sinkhorn` throws; ValueError for other prices; NumericalError when a problem does not reach the
 /// tolerance, unless that is only to be reported.
 template <class B, class C, class T = typename B::compute_t>
+requires OnHost<B>
 [[nodiscard]] Divergence<T>
 sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
                     std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
                     std::type_identity_t<std::span<const T>> b, const DivergenceOptions& options,
                     const Divergence<T>* start = nullptr) {
   const SinkhornOptions& run = options.sinkhorn;
-  detail::check(run);
-  const bool reweighted = is_finite(run.rho_a) && !is_finite(run.rho_b);
-  if (!reweighted && !(run.rho_a == run.rho_b))
-    throw ValueError(sbi::text("sinkhorn divergence: rho_a = ", run.rho_a, ", rho_b = ", run.rho_b,
-                               "; want equal prices, or rho_b infinite (exchange the clouds if rho_a is)"));
+  detail::check_prices(run);
   detail::check_clouds("sinkhorn divergence", x, y);
   auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), run);
-  if (detail::recomputes<B, C, T>(run.costs, x.rows(), y.rows(), x.cols()))
-    if constexpr (DotFormCost<C, T>) {
-      const DotForm<T> xy = cost.dot_form(x, y);
-      return detail::divergence<B, C, T>(be, cost, x, y, xy, xy.transposed(), cost.dot_form(x, x),
+  SinkhornOptions rounds = run;
+  if (detail::is_reweighted(run)) rounds.domain = SinkhornDomain::log;
+  if (detail::recomputes<B, C, T>(rounds, x.rows(), y.rows(), x.cols()))
+    if constexpr (DotFormCost<C, T>)
+      return detail::divergence<B, C, T>(be, cost, x, y, cost.dot_form(x, y), cost.dot_form(x, x),
                                          cost.dot_form(y, y), std::move(wa), wb, run, options, start);
-    }
   const Tensor<T> xy = cost_matrix(be, cost, x, y), xx = cost_matrix(be, cost, x, x),
                   yy = cost_matrix(be, cost, y, y);
-  const Tensor<T> yx = detail::transposed<T>(xy.view(), x.rows());
-  return detail::divergence<B, C, T>(be, cost, x, y, xy.view(), yx.view(), xx.view(), yy.view(),
-                                     std::move(wa), wb, run, options, start);
+  return detail::divergence<B, C, T>(be, cost, x, y, xy.view(), xx.view(), yy.view(), std::move(wa), wb, run,
+                                     options, start);
 }
 
 } // namespace sbi::ot

@@ -74,4 +74,23 @@ void add_plan_gradient(const B& be, const C& cost, const M& matrix, View<const T
   }
 }
 
+/// out_i += sign sum_j P_ij d1 |x_i - y_j|^2 for the plan P of potentials f and g, from the kernel matrix
+/// that `update` has of them; with Transpose::yes the plan is [points of y, points of x]. False, with `out`
+/// as it was, where there is no such matrix.
+template <class Update, class T>
+[[nodiscard]] bool add_kernel_gradient(Update& update, const std::vector<T>& f, const std::vector<T>& g,
+                                       double eps, Transpose transpose, View<const T> x, View<const T> y,
+                                       T sign, Tensor<T>& out) {
+  const auto [shifted, mean] = centred<T>(y);
+  std::vector<T> sums;
+  Tensor<T> products;
+  if (!update.multiply_plan(f, g, eps, transpose, shifted.view(), sums, products)) return false;
+  for (index_t i = 0; i < x.rows(); ++i)
+    for (index_t k = 0; k < x.cols(); ++k)
+      out(i, k) += 2 * sign *
+                   (sums[static_cast<std::size_t>(i)] * (x(i, k) - mean[static_cast<std::size_t>(k)]) -
+                    products(i, k));
+  return true;
+}
+
 } // namespace sbi::ot::detail

@@ -21,12 +21,18 @@ namespace sbi::ot {
 
 inline constexpr double exact_marginal = std::numeric_limits<double>::infinity();
 
-/// Whether costs between points are kept as a matrix and its transpose, or computed anew in every round.
+/// What is kept of the costs between points.
 enum class Costs {
-  automatic, ///< computed anew where that is faster (few coordinates) or the matrices would be large
-  stored,
-  recomputed ///< O(n + m) memory; for costs with a `dot_form`
+  automatic, ///< the kernel matrix, beside it the costs where that is faster; O(n + m) memory where such
+             ///< matrices would take more than 512 MiB and the cost has a `dot_form`
+  stored,    ///< the matrix of the costs by their definition
+  recomputed ///< nothing: O(n + m) memory, every pass computes them anew; for costs with a `dot_form`
 };
+
+/// How updates are computed. `automatic`: by a matrix of exponentials, a multiply-add a pair, wherever that
+/// is exact to rounding, in the log domain elsewhere. `log`: in the log domain alone, an exponential a pair,
+/// and without the memory of that matrix.
+enum class SinkhornDomain : char { automatic, log };
 
 struct SinkhornOptions {
   double epsilon = 0; ///< entropic regularisation in units of the cost; > 0, has no default that is safe
@@ -35,7 +41,8 @@ struct SinkhornOptions {
   double tolerance = 0;          ///< of the residual; 0: 1e-4 in float, 1e-6 in double
   int max_iterations = 2000;     ///< over all stages of the epsilon schedule
   double scaling = 0.25; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
-  Costs costs = Costs::automatic; ///< between points
+  Costs costs = Costs::automatic;                    ///< between points
+  SinkhornDomain domain = SinkhornDomain::automatic; ///< of `sinkhorn`, the divergence and `sinkhorn_batch`
 };
 
 /// Potentials of a transport problem, and what is known about them.
@@ -82,6 +89,12 @@ template <class T> [[nodiscard]] double tolerance_of(double tolerance) {
 }
 template <class T> [[nodiscard]] double tolerance_of(const SinkhornOptions& options) {
   return tolerance_of<T>(options.tolerance);
+}
+
+/// Whether `count` matrices between n and m points are small enough to be kept without being asked for.
+template <class T> [[nodiscard]] bool matrices_fit(int count, index_t n, index_t m) {
+  constexpr double large = 512.0 * 1024 * 1024;
+  return count * static_cast<double>(sizeof(T)) * static_cast<double>(n) * static_cast<double>(m) <= large;
 }
 
 /// Factor of the damped update f = lam softmin.

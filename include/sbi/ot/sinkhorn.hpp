@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Entropic optimal transport in the log domain (Sinkhorn's algorithm with accelerated potentials).
+// Entropic optimal transport (Sinkhorn's algorithm with accelerated potentials).
 #pragma once
 #include <sbi/ot/anderson.hpp>
+#include <sbi/ot/pair_updates.hpp>
 #include <sbi/ot/potentials.hpp>
 
 #include <cmath>
@@ -12,11 +13,17 @@
 namespace sbi::ot {
 
 namespace detail {
-/// Alternating updates for checked weights and a cost with its transpose, matrices or in dot-product form.
-template <class B, class T, class M>
-[[nodiscard]] SinkhornResult<T> alternate(const B& be, const M& cost, const M& cost_t, const Weights<T>& a,
+/// Does nothing with what it is given.
+struct Ignore {
+  void operator()(auto&&...) const {}
+};
+
+/// Alternating updates for checked weights and a cost, a matrix or in dot-product form. At its end calls
+/// finish(update, result), while the kernel matrix is there.
+template <class B, class T, class M, class F = Ignore>
+[[nodiscard]] SinkhornResult<T> alternate(const B& be, const M& cost, const Weights<T>& a,
                                           const Weights<T>& b, SinkhornOptions options,
-                                          const std::vector<T>* start) {
+                                          const std::vector<T>* start, F&& finish = {}) {
   const double rho_a = options.rho_a, rho_b = options.rho_b, tolerance = tolerance_of<T>(options);
   const double range = checked_range(be, cost, a, b);
   SinkhornResult<T> out;
@@ -25,6 +32,7 @@ template <class B, class T, class M>
   std::vector<T> next(out.f.size());
   bool first = true;
   Anderson<T> accelerate(a.value);
+  PairUpdates<B, T, M> update(be, cost, a, b, options.domain, !start);
   const auto iterate = [&](double eps) {
     if (!first) {
       const double shift = best_shift<T>(a, b, next, out.g, rho_a, rho_b);
@@ -35,9 +43,7 @@ template <class B, class T, class M>
         out.f = next, accelerate.restart();
     }
     first = false;
-    softmin(be, cost_t, a.log, out.f, eps, out.g);
-    for (T& g : out.g) g = static_cast<T>(damping(rho_b, eps) * static_cast<double>(g));
-    softmin(be, cost, b.log, out.g, eps, next);
+    update.round(out.f, eps, damping(rho_b, eps), out.g, next);
     out.residual = row_residual(a, out.f, next, eps, rho_a, out.mass);
     for (T& f : next) f = static_cast<T>(damping(rho_a, eps) * static_cast<double>(f));
     return out.residual;
@@ -45,33 +51,39 @@ template <class B, class T, class M>
   std::tie(out.residual, out.iterations) = anneal(options, range, tolerance, iterate);
   out.converged = out.residual <= tolerance;
   out.value = side(a, out.f, rho_a) + side(b, out.g, rho_b) - options.epsilon * (out.mass - a.mass * b.mass);
+  finish(update, std::as_const(out));
   return out;
 }
 
 /// The symmetric update p = (p + lam softmin p) / 2. Near its solution it halves the error at least, whatever
 /// epsilon is, so it needs no schedule.
-template <class B, class T, class M>
+template <class B, class T, class M, class F = Ignore>
 [[nodiscard]] SinkhornResult<T> symmetrise(const B& be, const M& cost, const Weights<T>& a,
-                                           SinkhornOptions options, const std::vector<T>* start) {
+                                           SinkhornOptions options, const std::vector<T>* start,
+                                           F&& finish = {}) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
   const double range = checked_range(be, cost, a, a);
   SinkhornResult<T> out;
   begin("f", out.f, a.value.size(), start, options);
   options.scaling = 1;
-  std::vector<T> next(out.f.size());
+  std::vector<T> next = out.f;
+  PairUpdates<B, T, M> update(be, cost, a, a, options.domain, false);
   bool first = true;
   std::tie(out.residual, out.iterations) = anneal(options, range, tolerance, [&](double eps) {
     if (!first)
-      for (std::size_t i = 0; i < next.size(); ++i)
-        out.f[i] = static_cast<T>(
-            0.5 * (static_cast<double>(out.f[i]) + damping(rho, eps) * static_cast<double>(next[i])));
+      for (std::size_t i = 0; i < next.size(); ++i) {
+        // Points without weight only follow; from 0 on they would not be there when the others are.
+        const double exact = damping(rho, eps) * static_cast<double>(next[i]);
+        out.f[i] = static_cast<T>(a.value[i] > 0 ? 0.5 * (static_cast<double>(out.f[i]) + exact) : exact);
+      }
     first = false;
-    softmin(be, cost, a.log, out.f, eps, next);
+    update.columns(out.f, eps, next);
     return row_residual(a, out.f, next, eps, rho, out.mass);
   });
   out.converged = out.residual <= tolerance;
   out.value = 2 * side(a, out.f, rho) - options.epsilon * (out.mass - a.mass * a.mass);
   out.g = out.f;
+  finish(update, std::as_const(out));
   return out;
 }
 
@@ -87,21 +99,30 @@ template <class T>
   return out;
 }
 
-/// Whether costs between n and m points of d coordinates are computed anew in every round. Throws ValueError
-/// where that is asked for and the cost has no form for it.
+/// Whether costs between n and m points of d coordinates are taken in dot-product form, not from a matrix of
+/// the ground cost. Throws ValueError where that is asked for and the cost has no form for it.
 template <class B, class C, class T>
-[[nodiscard]] bool recomputes(Costs wish, index_t n, index_t m, index_t d) {
+[[nodiscard]] bool recomputes(const SinkhornOptions& options, index_t n, index_t m, index_t d) {
   if constexpr (DotFormCost<C, T>) {
-    // Up to eight coordinates a cost is computed faster than it is read from beyond the cache; two matrices
-    // of more than 512 MiB are left to those who ask for them.
-    constexpr index_t narrow = 8, in_cache = 512 * 512, large = (index_t{256} << 20) / sizeof(T);
-    if (wish != Costs::automatic) return wish == Costs::recomputed;
-    return !is_reference_v<B> && ((d <= narrow && n * m > in_cache) || n * m > large);
+    if (options.costs != Costs::automatic) return options.costs == Costs::recomputed;
+    if (is_reference_v<B>) return false;
+    if (!matrices_fit<T>(2, n, m)) return true;
+    // The log domain takes costs anew in every round. Up to eight coordinates they are computed faster than
+    // read from beyond the cache.
+    constexpr index_t narrow = 8, in_cache = 512 * 512;
+    return n * m > in_cache && (d <= narrow || options.domain == SinkhornDomain::automatic);
   } else {
-    if (wish == Costs::recomputed)
+    if (options.costs == Costs::recomputed)
       throw ValueError("sinkhorn: costs are to be recomputed; want a cost with a dot_form");
     return false;
   }
+}
+
+/// The options for costs in dot-product form: no kernel matrix where none is wanted or it is too large.
+template <class T> [[nodiscard]] SinkhornOptions for_form(const DotForm<T>& form, SinkhornOptions options) {
+  if (options.costs == Costs::recomputed || !matrices_fit<T>(1, form.q.rows(), form.k.rows()))
+    options.domain = SinkhornDomain::log;
+  return options;
 }
 } // namespace detail
 
@@ -118,28 +139,25 @@ sinkhorn(const B& be, std::type_identity_t<View<const T>> cost, std::type_identi
   if (cost.shape.rank() != 2)
     throw ShapeError(sbi::text("sinkhorn: the cost is ", cost.shape, "; want [n, m]"));
   const auto [wa, wb] = detail::checked_weights<T>(a, b, cost.rows(), cost.cols(), options);
-  const Tensor<T> cost_t = detail::transposed<T>(cost, cost.rows());
-  return detail::alternate<B, T>(be, cost, View<const T>(cost_t.view()), wa, wb, options,
-                                 start ? &start->f : nullptr);
+  return detail::alternate<B, T>(be, cost, wa, wb, options, start ? &start->f : nullptr);
 }
 
-/// The same between points x [n, d] and y [m, d] under a ground cost, in O(n + m) memory where the costs are
-/// not stored (see `Costs`). Throws as `cost_matrix` and the above do; ValueError for costs that are to be
-/// recomputed and have no `dot_form`.
+/// The same between points x [n, d] and y [m, d] under a ground cost. What is stored, `Costs` says. Throws as
+/// `cost_matrix` and the above do; ValueError for costs that are to be recomputed and have no `dot_form`.
 template <class B, class C, class T = typename B::compute_t>
-requires Cost<C, T>
+requires Cost<C, T> && OnHost<B>
 [[nodiscard]] SinkhornResult<T> sinkhorn(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
                                          std::type_identity_t<View<const T>> y,
                                          std::type_identity_t<std::span<const T>> a,
                                          std::type_identity_t<std::span<const T>> b,
                                          const SinkhornOptions& options,
                                          const SinkhornResult<T>* start = nullptr) {
-  if (detail::recomputes<B, C, T>(options.costs, x.rows(), y.rows(), x.cols()))
+  if (detail::recomputes<B, C, T>(options, x.rows(), y.rows(), x.cols()))
     if constexpr (DotFormCost<C, T>) {
       detail::check_clouds("sinkhorn", x, y);
       const auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), options);
       const DotForm<T> form = cost.dot_form(x, y);
-      return detail::alternate<B, T>(be, form, form.transposed(), wa, wb, options,
+      return detail::alternate<B, T>(be, form, wa, wb, detail::for_form(form, options),
                                      start ? &start->f : nullptr);
     }
   return sinkhorn(be, cost_matrix(be, cost, x, y).view(), a, b, options, start);

@@ -11,10 +11,6 @@
 
 namespace sbi::ot {
 
-/// How updates are computed. `automatic`: in the kernel domain wherever it is exact to rounding (both
-/// marginals exact, scalings within bounds), in the log domain elsewhere. `log`: in the log domain alone.
-enum class SinkhornDomain : char { automatic, log };
-
 namespace detail {
 
 template <class T, int N> class SmallTransport {
@@ -29,14 +25,14 @@ public:
   /// For checked options. Throws ValueError for a cost as `sinkhorn` does, and for one that epsilon makes
   /// overflow.
   SmallTransport(Arena& arena, View<const T> cost, const Weights<T>& a, const Weights<T>& b,
-                 const SinkhornOptions& options, SinkhornDomain domain)
+                 const SinkhornOptions& options)
       : options_(options), a_(arena, a, cost.cols(), options.rho_a), b_(arena, b, cost.rows(), options.rho_b),
         tolerance_(tolerance_of<T>(options)), range_(load_cost(cost)) {
     T least = 0;
     for (const Side* x : {&a_, &b_})
       for (index_t i = 0; i < x->count; ++i)
         if (x->weight[i] > 0) least = std::min(least, x->log_weight[i]);
-    use_kernel_ = domain == SinkhornDomain::automatic && !is_finite(options.rho_a) &&
+    use_kernel_ = options.domain == SinkhornDomain::automatic && !is_finite(options.rho_a) &&
                   !is_finite(options.rho_b) &&
                   static_cast<double>(least) > bound - Side::limit; // weight times scaling stays normal
   }

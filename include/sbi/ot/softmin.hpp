@@ -3,6 +3,7 @@
 #pragma once
 #include <sbi/ot/cost.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -103,22 +104,119 @@ template <class T>
       out[j] = static_cast<T>(static_cast<double>(g[j]) / eps + static_cast<double>(out[j]));
   return out;
 }
+/// g_j + eps log b_j: the same in units of the cost.
+template <class T>
+[[nodiscard]] std::vector<T> levels(std::span<const T> log_b, std::span<const T> g, double eps) {
+  std::vector<T> out(log_b.begin(), log_b.end());
+  for (std::size_t j = 0; j < out.size(); ++j)
+    if (is_finite(out[j]))
+      out[j] = static_cast<T>(static_cast<double>(g[j]) + eps * static_cast<double>(out[j]));
+  return out;
+}
+
+/// Whether sums of powers of two relative to an estimate have lost nothing that counts: no term is above
+/// 2^80, where exponents are cut off at 2^126, and the sum is not below 2^-60, so that what is lost below
+/// 2^-126 is far below rounding.
+[[nodiscard]] inline bool is_safe(double sum) { return sum > 1e-18 && sum < 1e24; }
+
+/// -top - eps log sum, of sum = sum_j exp((level_j - cost_j - top) / eps); plus infinity without a term, NaN
+/// where one is not a number.
+[[nodiscard]] inline double softmin_of(double top, double sum, double eps) {
+  if (!is_finite(top)) return -top;
+  return is_safe(sum) ? -top - eps * std::log(sum) : missing;
+}
 } // namespace detail
 
 /// out_i = -eps log sum_j b_j exp((g_j - C_ij) / eps) for cost C [n, m], log b [m] and g [m]: the potential
 /// that makes the rows exact. Entries of weight 0 take no part, whatever their potential; a row without any
-/// finite term gives plus infinity.
+/// finite term gives plus infinity. `out` holds an estimate on entry, such as its value of the round before:
+/// a good one saves a pass over the row, and changes nothing but the last digits.
 template <class B, class T = typename B::compute_t>
 void softmin(const B& be, std::type_identity_t<View<const T>> cost,
              std::type_identity_t<std::span<const T>> log_b, std::type_identity_t<std::span<const T>> g,
              double eps, std::type_identity_t<std::span<T>> out) {
-  const std::vector<T> bias = detail::biases<T>(log_b, g, eps);
-  using S = typename decltype(row_of(be, 1))::scalar;
-  const S scale = static_cast<S>(1 / eps);
-  detail::for_each_row(be, cost.rows(), [&](index_t i) {
-    const S value = detail::log_sum_exp_row(row_of(be, cost.cols()), cost.row(i), bias.data(), scale);
-    out[static_cast<std::size_t>(i)] = static_cast<T>(-eps * static_cast<double>(value));
-  });
+  const auto row = row_of(be, cost.cols());
+  if constexpr (is_reference_v<B>) {
+    const std::vector<T> bias = detail::biases<T>(log_b, g, eps);
+    detail::for_each_row(be, cost.rows(), [&](index_t i) {
+      out[static_cast<std::size_t>(i)] =
+          static_cast<T>(-eps * detail::log_sum_exp_row(row, cost.row(i), bias.data(), 1 / eps));
+    });
+  } else {
+    using V = Vec<T>;
+    const std::vector<T> level = detail::levels<T>(log_b, g, eps);
+    const V scale(1.4426950408889634 / eps);
+    detail::for_each_row(be, cost.rows(), [&](index_t i) {
+      const auto term = [&](auto j) { return load(level.data(), j) - load(cost.row(i), j); };
+      const auto sum_above = [&](T top) {
+        return static_cast<double>(row.sum([&](auto j) { return exp2_bounded((term(j) - V(top)) * scale); }));
+      };
+      T& value = out[static_cast<std::size_t>(i)];
+      T top = is_finite(value) ? -value : T{0};
+      double sum = sum_above(top);
+      if (!detail::is_safe(sum)) {
+        top = row.max(term);
+        if (is_finite(top)) sum = sum_above(top);
+      }
+      value = static_cast<T>(detail::softmin_of(static_cast<double>(top), sum, eps));
+    });
+  }
+}
+
+/// out_j = -eps log sum_i a_i exp((f_i - C_ij) / eps): the softmin of the columns, as `softmin` of the
+/// transposed cost gives it.
+template <class B, class T = typename B::compute_t>
+void softmin_columns(const B& be, std::type_identity_t<View<const T>> cost,
+                     std::type_identity_t<std::span<const T>> log_a,
+                     std::type_identity_t<std::span<const T>> f, double eps,
+                     std::type_identity_t<std::span<T>> out) {
+  if constexpr (is_reference_v<B>) {
+    const Tensor<T> columns = detail::transposed(cost, cost.rows());
+    softmin(be, columns.view(), log_a, f, eps, out);
+  } else {
+    using V = Vec<T>;
+    constexpr int vectors = 4;
+    constexpr index_t panel = vectors * V::lanes; // of columns
+    const std::vector<T> level = detail::levels<T>(log_a, f, eps);
+    const V scale(1.4426950408889634 / eps);
+    be.for_each((cost.cols() + panel - 1) / panel, [&](index_t block) {
+      const FlushDenormals flush;
+      const index_t first = block * panel, count = std::min(panel, cost.cols() - first);
+      V top[vectors], sum[vectors];
+      T tops[panel] = {}, sums[panel];
+      const auto each_term = [&](auto&& use) {
+        for (index_t i = 0; i < cost.rows(); ++i) {
+          const T* row = cost.row(i) + first;
+          const V own(level[static_cast<std::size_t>(i)]);
+#pragma GCC unroll 4
+          for (int v = 0; v < vectors; ++v) {
+            const index_t at = v * V::lanes;
+            if (at + V::lanes <= count)
+              use(v, own - V::load(row + at));
+            else if (at < count)
+              use(v, own - V::load(row + at, count - at));
+          }
+        }
+      };
+      const auto sum_above_tops = [&] {
+        for (int v = 0; v < vectors; ++v) top[v] = V::load(tops + v * V::lanes), sum[v] = V(0);
+        each_term([&](int v, V term) { sum[v] += exp2_bounded((term - top[v]) * scale); });
+        for (int v = 0; v < vectors; ++v) sum[v].store(sums + v * V::lanes);
+      };
+      T* to = out.data() + first;
+      for (index_t j = 0; j < count; ++j) tops[j] = is_finite(to[j]) ? -to[j] : T{0};
+      sum_above_tops();
+      if (!std::all_of(sums, sums + count, detail::is_safe)) {
+        for (V& t : top) t = V(-std::numeric_limits<T>::infinity());
+        each_term([&](int v, V term) { top[v] = max(term, top[v]); });
+        for (int v = 0; v < vectors; ++v) top[v].store(tops + v * V::lanes);
+        sum_above_tops();
+      }
+      for (index_t j = 0; j < count; ++j)
+        to[j] = static_cast<T>(
+            detail::softmin_of(static_cast<double>(tops[j]), static_cast<double>(sums[j]), eps));
+    });
+  }
 }
 
 } // namespace sbi::ot
