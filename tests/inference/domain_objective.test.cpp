@@ -161,11 +161,10 @@ TEST_CASE("inference/domain_objective: two passes give the gradient of one tape 
         CHECK(sum < static_cast<double>(w->size())); // some stars have no survey at all
         for (double& v : *w) v /= sum;
       }
-      sbi::ot::DivergenceLoss<double> divergence;
-      divergence.options = divergence.relative(on.epsilon, on.rho);
+      auto divergence = sbi::ot::SinkhornDivergence::relative(on.epsilon, on.rho);
       divergence.options.sinkhorn.tolerance = 2e-3;
-      divergence.a = {a.data(), {90}}, divergence.b = {b.data(), {70}};
-      seed(tape.apply(divergence, simulated.token(pool), real.token(pool)), 0.7 / 16);
+      const auto loss = sbi::ot::loss<double>(divergence, {a.data(), {90}}, {b.data(), {70}});
+      seed(tape.apply(loss, simulated.token(pool), real.token(pool)), 0.7 / 16);
     } else if (which == 2) {
       for (index_t k = 0; k <= pool; ++k) { // a token counts where star and partner both have it
         auto& both = pair.present[static_cast<std::size_t>(k)];

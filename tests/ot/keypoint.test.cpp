@@ -66,7 +66,7 @@ TEST_CASE("ot/keypoint: the guiding cost is the divergence of the relations to t
     for (std::size_t j = 0; j < r.rest_y.size(); ++j) {
       const double want = divergence(relation(x, r.rest_x[i], {0, 3, 6}, 0.4, r.rest_x),
                                      relation(y, r.rest_y[j], {4, 0, 2}, 0.4, r.rest_y));
-      CHECK(r.cost(static_cast<index_t>(i), static_cast<index_t>(j)) == doctest::Approx(want).epsilon(1e-10));
+      CHECK(r.guide(r.rest_x[i], r.rest_y[j]) == doctest::Approx(want).epsilon(1e-10));
       CHECK(want <= std::log(2.0));
     }
 }
@@ -75,23 +75,18 @@ TEST_CASE("ot/keypoint: leaving the keypoints out is the problem with a mask") {
   const auto x = random_points(3, 8, 2), y = random_points(4, 6, 2);
   const double epsilon = 0.1;
   const auto r = ot::keypoint_guided(be, square, x.view(), y.view(), pairs, a, b, options(epsilon));
-  const Vector p{a[1], a[2], a[4], a[5], a[7]}, q{b[1], b[3], b[5]};
-  const auto plan = ot::transport_plan(be, r.cost.view(), p, q, r.plan, epsilon);
-  // The whole cost matrix: keypoints meet their partner alone, for nothing.
+  // The whole cost matrix: keypoints meet their partner alone.
   Tensor<double> masked(Shape{8, 6});
   for (double& v : masked) v = std::numeric_limits<double>::infinity();
-  for (const Keypoint& k : pairs) masked(k.x, k.y) = 0;
-  for (std::size_t i = 0; i < 5; ++i)
-    for (std::size_t j = 0; j < 3; ++j)
-      masked(r.rest_x[i], r.rest_y[j]) = r.cost(static_cast<index_t>(i), static_cast<index_t>(j));
+  for (const Keypoint& k : pairs) masked(k.x, k.y) = r.guide(k.x, k.y);
+  for (index_t i : r.rest_x)
+    for (index_t j : r.rest_y) masked(i, j) = r.guide(i, j);
   const auto whole = ot::sinkhorn(be, masked.view(), a, b, options(epsilon).sinkhorn);
   const auto all = ot::transport_plan(be, masked.view(), a, b, whole, epsilon);
   for (const Keypoint& k : pairs)
     CHECK(all(k.x, k.y) == doctest::Approx(a[static_cast<std::size_t>(k.x)]).epsilon(1e-10));
-  for (std::size_t i = 0; i < 5; ++i)
-    for (std::size_t j = 0; j < 3; ++j)
-      CHECK(plan(static_cast<index_t>(i), static_cast<index_t>(j)) ==
-            doctest::Approx(all(r.rest_x[i], r.rest_y[j])).epsilon(1e-9));
+  for (index_t i = 0; i < 8; ++i)
+    for (index_t j = 0; j < 6; ++j) CHECK(std::abs(r.plan(i, j) - all(i, j)) < 1e-10);
 }
 
 TEST_CASE(
@@ -154,14 +149,11 @@ TEST_CASE("ot/keypoint: three pairs tell clusters apart that lie in another orde
   }
   const std::array<Keypoint, 3> known{{{0, 0}, {each, each}, {2 * each, 2 * each}}};
   const auto r = ot::keypoint_guided(be, square, x.view(), y.view(), known, {}, {}, options(0.01));
-  const Vector p(r.rest_x.size(), 1.0 / n);
-  const auto guided = ot::transport_plan(be, r.cost.view(), p, p, r.plan, 0.01);
   double right = 0, total = 0;
-  for (std::size_t i = 0; i < p.size(); ++i)
-    for (std::size_t j = 0; j < p.size(); ++j) {
-      const double mass = guided(static_cast<index_t>(i), static_cast<index_t>(j));
-      total += mass;
-      if (r.rest_x[i] / each == r.rest_y[j] / each) right += mass;
+  for (index_t i = 0; i < n; ++i)
+    for (index_t j = 0; j < n; ++j) {
+      total += r.plan(i, j);
+      if (i / each == j / each) right += r.plan(i, j);
     }
   CHECK(right / total > 0.99); // all of it is seen, and without keypoints nothing
 
@@ -185,7 +177,7 @@ TEST_CASE("ot/keypoint: a low temperature and points on a keypoint give numbers"
   o.sinkhorn.tolerance = 1e-6;
   const auto r = ot::keypoint_guided(be, square, x.view(), y.view(), pairs, a, b, o);
   CHECK(is_finite(r.value));
-  for (double v : r.cost) CHECK(is_finite(v));
+  for (double v : r.guide) CHECK(is_finite(v));
   for (double v : r.dx) CHECK(is_finite(v));
   for (double v : r.dy) CHECK(is_finite(v));
 }

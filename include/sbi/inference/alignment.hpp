@@ -134,15 +134,13 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
   const std::vector<T> a = weights(transports ? ranges.simulated : RowRange{}),
                        b = weights(transports ? ranges.real : RowRange{});
   if (!a.empty() && !b.empty()) {
-    ot::DivergenceLoss<T> divergence;
-    divergence.options = ot::DivergenceLoss<T>::relative(alignment.epsilon, alignment.rho);
+    auto divergence = ot::SinkhornDivergence::relative(alignment.epsilon, alignment.rho);
     divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
-    divergence.a = View<const T>(a.data(), {ranges.simulated.count});
-    divergence.b = View<const T>(b.data(), {ranges.real.count});
+    const auto loss = ot::loss<T>(divergence, View<const T>(a.data(), {ranges.simulated.count}),
+                                  View<const T>(b.data(), {ranges.real.count}));
     try {
       losses.transport = run(alignment.transport / static_cast<double>(width), [&](Tape<B>& tape) {
-        return tape.apply(divergence, cloud(tape, ranges.simulated, surveys),
-                          cloud(tape, ranges.real, surveys));
+        return tape.apply(loss, cloud(tape, ranges.simulated, surveys), cloud(tape, ranges.real, surveys));
       });
     } catch (const NumericalError&) {
       ++losses.unconverged;

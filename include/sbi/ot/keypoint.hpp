@@ -1,128 +1,177 @@
 // SPDX-License-Identifier: MIT
 // Keypoint-guided transport (Gu, Yang, Zeng, Sun, Xu 2022, NeurIPS, "Keypoint-guided optimal transport"): a
 // few pairs (i_u, j_u) are known to belong together, and every other point is described by how it relates to
-// the keypoints of its own cloud. The clouds may lie in different spaces; only distances within each are
-// read.
+// the keypoints of its own cloud.
 //
 //   R_ku = softmax_u(-c(x_k, x_(i_u)) / tau),  S_lu = softmax_u(-c(y_l, y_(j_u)) / tau'),
-//   G_kl = JS(R_k, S_l), the Jensen-Shannon divergence, in [0, log 2];
-//   tau and tau' are the temperature times the largest such cost of their cloud.
+//   G_kl = JS(R_k, S_l), the Jensen-Shannon divergence, in [0, log 2].
 //
-// The plan has to join each keypoint with its partner alone, which leaves an ordinary problem between all
-// other points with the cost G: no masks reach the solver.
+// Over the plans that join each keypoint with its partner alone it minimises
+//
+//   <P, G>                                    KPG-RL: the clouds may lie in different spaces
+//   alpha <P, C> + (1 - alpha) <P, G>         KPG-RL-KP: C_kl = c(x_k, y_l) between comparable spaces
+//   alpha E(P) + (1 - alpha) <P, G>           KPG-RL-GW: E the distortion of distortion.hpp of the costs
+//                                             c(x_k, x_l), c(y_k, y_l) within
+//
+// The keypoints' entries being known, P_(i_u)(j_u) = p_u, this is an ordinary problem between all other
+// points: no masks reach a solver. E adds to its cost 2 sum_u p_u (c(x_k, x_(i_u)) - c(y_l, y_(j_u)))^2.
 #pragma once
-#include <sbi/ot/sinkhorn.hpp>
+#include <sbi/ot/keypoint_relation.hpp>
+#include <sbi/ot/partial.hpp>
+#include <sbi/ot/solver.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace sbi::ot {
 
-/// Point x of the first cloud and point y of the second belong together.
-struct Keypoint {
-  index_t x, y;
-};
+enum class KeypointForm { relations, with_cost, with_distortion }; ///< KPG-RL, KPG-RL-KP, KPG-RL-GW
+
+/// What the temperature is given in: the largest cost of a point to a keypoint, in each cloud on its own,
+/// which counts as a constant in the gradients; or the cost itself.
+enum class TemperatureUnit { largest_cost, cost };
 
 struct KeypointOptions {
-  SinkhornOptions sinkhorn; ///< epsilon in units of G, that is of nats
+  KeypointForm form = KeypointForm::relations;
+  Solver solver = Solver::entropic;
+  double alpha = 0.5; ///< share of the cost or the distortion, in [0, 1]; not read for relations alone
+  /// How much moves, the keypoints' mass included; infinity: all. Not for distortions.
+  double mass = std::numeric_limits<double>::infinity();
+  PartnerWeights partners = PartnerWeights::refuse;
   double temperature = 0.1;
+  TemperatureUnit temperature_unit = TemperatureUnit::largest_cost;
+  /// Of the entropic and the proximal solver; epsilon in units of the objective. With finite prices the
+  /// points that are no keypoints may be reweighted.
+  SinkhornOptions sinkhorn;
+  ExactOptions exact; ///< of the exact solver
+  /// How the problem with a distortion is solved; its alpha, sinkhorn and gradients are not read.
+  FusedOptions fused;
   bool gradients = true;
 };
 
 template <class T> struct KeypointResult {
-  double value = 0; ///< min <P, G> + eps KL(P | a x b) over the points that are no keypoints
-  std::vector<index_t> rest_x, rest_y; ///< which those are
-  Tensor<T> cost;                      ///< [rest x, rest y] G between them
-  SinkhornResult<T> plan;              ///< their potentials; see `transport_plan`
-  Tensor<T> dx, dy;                    ///< [n,d], [m,e] gradients of the value, keypoints included
+  /// The minimum, the keypoints' entries included; entropic: with eps KL(P | a x b) over the other points and
+  /// with what leaving their weights costs.
+  double value = 0;
+  Tensor<T> plan;                      ///< [n,m] P
+  Tensor<T> guide;                     ///< [n,m] G
+  std::vector<index_t> rest_x, rest_y; ///< the points that are no keypoints
+  Tensor<T> dx, dy;                    ///< [n,d], [m,e] gradients of the value
+  /// Whether the solver says so of its problem. With a distortion a stationary point need not be the minimum.
   bool converged = false;
 };
 
 namespace detail {
 
-/// How the points of one cloud relate to its keypoints.
-template <class C, class T> class Relation {
-public:
-  /// `keys`: the keypoints, `rest`: the points to describe.
-  Relation(const C& cost, View<const T> x, const std::vector<index_t>& keys, const std::vector<index_t>& rest,
-           double temperature)
-      : cost_(cost), x_(x), keys_(keys), rest_(rest),
-        share_(Shape{static_cast<index_t>(rest.size()), static_cast<index_t>(keys.size())}) {
-    const index_t u = share_.cols();
-    double largest = 0;
-    for (index_t k = 0; k < share_.rows(); ++k)
-      for (index_t i = 0; i < u; ++i) {
-        share_(k, i) = static_cast<double>(cost_(point(rest_[at(k)]), point(keys_[at(i)])));
-        largest = std::max(largest, share_(k, i));
-      }
-    tau_ = largest > 0 ? temperature * largest : 1;
-    entropy_.resize(rest.size());
-    for (index_t k = 0; k < share_.rows(); ++k) {
-      double* row = share_.row(k);
-      const double least = *std::min_element(row, row + u); // of its own row: nothing underflows altogether
-      double sum = 0;
-      for (index_t i = 0; i < u; ++i) sum += row[i] = std::exp((least - row[i]) / tau_);
-      for (index_t i = 0; i < u; ++i)
-        row[i] /= sum, entropy_[at(k)] -= row[i] > 0 ? row[i] * std::log(row[i]) : 0;
-    }
-  }
-  [[nodiscard]] const double* share(index_t k) const { return share_.row(k); }
-  [[nodiscard]] double entropy(index_t k) const { return entropy_[at(k)]; }
-  [[nodiscard]] index_t keys() const { return share_.cols(); }
+inline void check(const KeypointOptions& o, std::size_t keypoints) {
+  const bool partial = is_finite(o.mass), distorts = o.form == KeypointForm::with_distortion;
+  if (!(o.temperature > 0) || !is_finite(o.temperature))
+    throw ValueError(sbi::text("keypoints: temperature = ", o.temperature, "; want > 0"));
+  if (!(o.alpha >= 0 && o.alpha <= 1))
+    throw ValueError(sbi::text("keypoints: alpha = ", o.alpha, "; want in [0, 1]"));
+  if (is_missing(o.mass) || o.mass < 0)
+    throw ValueError(sbi::text("keypoints: mass = ", o.mass, "; want >= 0, or infinity for all"));
+  if (partial && distorts)
+    throw ValueError(sbi::text("keypoints: mass = ", o.mass, "; want infinity with a distortion"));
+  if (o.solver == Solver::proximal && !distorts)
+    throw ValueError("keypoints: the proximal solver is for distortions; want the exact or entropic one");
+  if (o.solver == Solver::exact && (is_finite(o.sinkhorn.rho_a) || is_finite(o.sinkhorn.rho_b)))
+    throw ValueError(sbi::text("keypoints: rho_a = ", o.sinkhorn.rho_a, ", rho_b = ", o.sinkhorn.rho_b,
+                               "; want infinity for both with the exact solver"));
+  const std::size_t least = o.form == KeypointForm::relations || o.alpha == 0 ? 2 : 1;
+  if (keypoints < least)
+    throw ValueError(sbi::text("keypoints: ", keypoints, " of them; want ",
+                               least == 2 ? "two or more, one tells nothing apart" : "one or more"));
+}
 
-  /// Chains d value / d share of row k to the points.
-  void add_gradient(index_t k, const double* slope, Tensor<T>& dx) const {
-    const double* r = share_.row(k);
-    double mean = 0;
-    for (index_t u = 0; u < keys(); ++u) mean += r[u] * slope[u];
-    const index_t own = rest_[at(k)];
-    for (index_t u = 0; u < keys(); ++u) {
-      const T weight = static_cast<T>(-r[u] / tau_ * (slope[u] - mean));
-      const index_t key = keys_[at(u)];
-      const auto width = static_cast<std::size_t>(x_.cols());
-      cost_.add_gradient(weight, point(own), point(key), std::span<T>(dx.row(own), width));
-      cost_.add_gradient(weight, point(key), point(own), std::span<T>(dx.row(key), width));
-    }
-  }
-
-private:
-  static std::size_t at(index_t i) { return static_cast<std::size_t>(i); }
-  [[nodiscard]] std::span<const T> point(index_t i) const {
-    return {x_.row(i), static_cast<std::size_t>(x_.cols())};
-  }
-  const C& cost_;
-  View<const T> x_;
-  const std::vector<index_t>& keys_;
-  const std::vector<index_t>& rest_;
-  Tensor<double> share_;
-  std::vector<double> entropy_;
-  double tau_ = 1;
+/// The problem between the points that are no keypoints, solved: value, plan [rest x, rest y].
+template <class T> struct RestSolution {
+  double value = 0;
+  Tensor<T> plan;
+  bool converged = false;
 };
 
-[[nodiscard]] inline std::vector<index_t> others(const std::vector<index_t>& keys, index_t n,
-                                                 const char* cloud) {
-  std::vector<char> taken(static_cast<std::size_t>(n), 0);
-  for (std::size_t u = 0; u < keys.size(); ++u) {
-    if (keys[u] < 0 || keys[u] >= n)
-      throw ValueError(
-          sbi::text("keypoints: keypoint ", u, " is point ", keys[u], " of ", cloud, "; want 0 to ", n - 1));
-    if (taken[static_cast<std::size_t>(keys[u])]++)
-      throw ValueError(sbi::text("keypoints: point ", keys[u], " of ", cloud, " is a keypoint twice"));
+template <class B, class T>
+[[nodiscard]] RestSolution<T> solve_rest(const B& be, const Tensor<T>& cost, const KeypointWeights<T>& w,
+                                         const KeypointOptions& o) {
+  const View<const T> c = cost.view();
+  RestSolution<T> out;
+  const auto exact = [&](const auto& r, bool converged) {
+    out.value = r.value, out.converged = converged, out.plan = Tensor<T>(cost.shape());
+    for (const Shipment& s : r.plan) out.plan(s.from, s.to) = static_cast<T>(s.mass);
+  };
+  const auto entropic = [&](const auto& r) {
+    out.value = r.value, out.converged = r.converged;
+    out.plan = transport_plan(be, c, w.rest_a, w.rest_b, r, o.sinkhorn.epsilon);
+  };
+  if (!is_finite(o.mass)) {
+    if (o.solver == Solver::exact) {
+      const ExactResult r = exact_transport<T>(c, w.rest_a, w.rest_b, o.exact);
+      exact(r, r.optimal);
+    } else {
+      entropic(sinkhorn(be, c, w.rest_a, w.rest_b, o.sinkhorn));
+    }
+    return out;
   }
-  std::vector<index_t> out;
-  for (index_t i = 0; i < n; ++i)
-    if (!taken[static_cast<std::size_t>(i)]) out.push_back(i);
+  const double full = w.key_mass + std::min(w.rest_mass_a, w.rest_mass_b);
+  const double rounding = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * full;
+  if (o.mass < w.key_mass - rounding || o.mass > full + rounding)
+    throw ValueError(sbi::text("keypoints: mass = ", o.mass, "; want ", w.key_mass,
+                               ", that of the keypoints, to ", full,
+                               ", the smaller one of the masses of a and b"));
+  const double mass = std::clamp(o.mass - w.key_mass, 0.0, full - w.key_mass);
+  if (o.solver == Solver::exact) {
+    const PartialExactResult r = partial_transport<T>(c, w.rest_a, w.rest_b, mass, o.exact);
+    exact(r, r.converged);
+  } else {
+    entropic(partial_sinkhorn(be, c, w.rest_a, w.rest_b, mass, o.sinkhorn));
+  }
+  return out;
+}
+
+/// The same for (1 - alpha) <P, linear> + alpha E(P) over P of mass r, in terms of P / r: a fused problem
+///   s min_Q (1 - alpha') <M, Q> + alpha' E(Q),  M = the whole linear part, s = r + alpha r^2,
+/// with the share alpha' = alpha r^2 / s and the entropy r KL(Q | .) + r^2 - r - r log r.
+template <class B, class T>
+[[nodiscard]] RestSolution<T> solve_rest_within(const B& be, const Tensor<T>& linear, const Tensor<T>& x,
+                                                const Tensor<T>& y, const KeypointWeights<T>& w,
+                                                const KeypointOptions& o) {
+  const double r = w.rest_mass_a, scale = r + o.alpha * r * r;
+  FusedOptions run = o.fused;
+  run.alpha = o.alpha * r * r / scale, run.gradients = false, run.absolute_tolerance /= scale;
+  run.sinkhorn = o.sinkhorn, run.sinkhorn.epsilon *= r / scale;
+  FusedResult<T> of =
+      fused_transport(be, o.solver, linear.view(), x.view(), y.view(), w.rest_a, w.rest_b, run);
+  RestSolution<T> out;
+  out.value = scale * of.objective;
+  if (o.solver == Solver::entropic) out.value += o.sinkhorn.epsilon * (r * r - r - r * std::log(r));
+  out.plan = std::move(of.plan), out.converged = of.converged;
+  for (T& p : out.plan) p = static_cast<T>(r * static_cast<double>(p));
+  return out;
+}
+
+/// The entries of a matrix for these rows and columns.
+template <class T>
+[[nodiscard]] Tensor<T> entries(const Tensor<T>& of, const std::vector<index_t>& rows,
+                                const std::vector<index_t>& columns) {
+  Tensor<T> out(Shape{static_cast<index_t>(rows.size()), static_cast<index_t>(columns.size())});
+  for (index_t i = 0; i < out.rows(); ++i)
+    for (index_t j = 0; j < out.cols(); ++j)
+      out(i, j) = of(rows[static_cast<std::size_t>(i)], columns[static_cast<std::size_t>(j)]);
   return out;
 }
 } // namespace detail
 
-/// Keypoint-guided transport of x [n, d] with weights a to y [m, e] with weights b (empty: uniform), guided
-/// by two or more pairs. The ground cost is applied within each cloud. Gradients are those of the value by
-/// the envelope theorem; tau counts as a constant. With finite prices the points that are no keypoints may be
-/// reweighted. Throws ShapeError and ValueError for what `sinkhorn` refuses, for keypoints out of range,
-/// repeated, fewer than two (one tells nothing apart) or all there are, and, as no plan exists then, for
-/// partners of different weight.
+/// Keypoint-guided transport of x [n, d] with weights a to y [m, e] with weights b (empty: uniform). The
+/// ground cost is applied within each cloud and, `with_cost`, between them (d = e). With a distortion the
+/// weights are scaled to sum 1. Gradients are those of the value by the envelope theorem. Throws what the
+/// solver throws; ShapeError and ValueError for what `sinkhorn` refuses, for keypoints out of range,
+/// repeated, too few (one tells no points apart; with a cost or a distortion it guides by that) or all there
+/// are, for options that do not fit together, and, as no plan exists then, for partners of different weight
+/// and a mass below that of the keypoints.
 template <class B, class C, class T = typename B::compute_t>
 [[nodiscard]] KeypointResult<T>
 keypoint_guided(const B& be, const C& cost, std::type_identity_t<View<const T>> x,
@@ -131,73 +180,100 @@ keypoint_guided(const B& be, const C& cost, std::type_identity_t<View<const T>> 
                 const KeypointOptions& options) {
   static_assert(Cost<C, T>,
                 "sbi: a transport cost needs c(x, y) and add_gradient(weight, x, y, out) on spans");
-  detail::check_points("keypoints", "x", x);
-  detail::check_points("keypoints", "y", y);
-  if (!(options.temperature > 0) || !is_finite(options.temperature))
-    throw ValueError(sbi::text("keypoints: temperature = ", options.temperature, "; want > 0"));
-  if (keypoints.size() < 2)
-    throw ValueError(
-        sbi::text("keypoints: ", keypoints.size(), " of them; want two or more, one tells nothing apart"));
-  const Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
-  std::vector<index_t> of_x, of_y;
-  for (const Keypoint& k : keypoints) of_x.push_back(k.x), of_y.push_back(k.y);
-  KeypointResult<T> out;
-  out.rest_x = detail::others(of_x, x.rows(), "x"), out.rest_y = detail::others(of_y, y.rows(), "y");
-  if (out.rest_x.empty() || out.rest_y.empty())
-    throw ValueError("keypoints: every point of a cloud is a keypoint; want others to couple");
-  const double rounding = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
-  for (std::size_t u = 0; u < keypoints.size(); ++u) {
-    const double p = wa.value[static_cast<std::size_t>(of_x[u])],
-                 q = wb.value[static_cast<std::size_t>(of_y[u])];
-    if (std::abs(p - q) > rounding * std::max(p, q))
-      throw ValueError(sbi::text("keypoints: keypoint ", u, " weighs ", p, " in x and ", q,
-                                 " in y; want equal weights, no plan joins them otherwise"));
-  }
-  const auto weights = [](const Weights<T>& w, const std::vector<index_t>& rest) {
-    std::vector<T> of;
-    for (index_t i : rest) of.push_back(static_cast<T>(w.value[static_cast<std::size_t>(i)]));
-    return of;
-  };
-  const std::vector<T> p = weights(wa, out.rest_x), q = weights(wb, out.rest_y);
+  constexpr const char* who = "keypoints";
+  const bool costs = options.form == KeypointForm::with_cost,
+             distorts = options.form == KeypointForm::with_distortion;
+  detail::check_points(who, "x", x), detail::check_points(who, "y", y);
+  if (costs) detail::check_clouds(who, x, y);
+  detail::check(options, keypoints.size());
+  Weights<T> wa("a", a, x.rows()), wb("b", b, y.rows());
+  if (distorts) wa.scale(1 / wa.mass), wb.scale(1 / wb.mass);
+  const bool balanced =
+      !is_finite(options.sinkhorn.rho_a) && !is_finite(options.sinkhorn.rho_b) && !is_finite(options.mass);
+  const detail::KeypointWeights<T> w(keypoints, wa, wb, options.partners, balanced);
 
-  const detail::Relation<C, T> r(cost, x, of_x, out.rest_x, options.temperature),
-      s(cost, y, of_y, out.rest_y, options.temperature);
-  const index_t n = static_cast<index_t>(p.size()), m = static_cast<index_t>(q.size()), keys = r.keys();
-  out.cost = Tensor<T>(Shape{n, m});
+  using Relation = detail::Relation<C, T>;
+  const auto relation = [&](View<const T> points, const std::vector<index_t>& keys,
+                            const std::vector<index_t>& rest) {
+    const double unit =
+        options.temperature_unit == TemperatureUnit::cost ? 1 : Relation::largest(cost, points, keys, rest);
+    return Relation(cost, points, keys, unit > 0 ? options.temperature * unit : 1);
+  };
+  const Relation of_x = relation(x, w.key_x, w.rest_x), of_y = relation(y, w.key_y, w.rest_y);
+  const index_t n = x.rows(), m = y.rows();
+  KeypointResult<T> out;
+  out.guide = Tensor<T>(Shape{n, m}), out.plan = Tensor<T>(Shape{n, m});
   detail::for_each_row(be, n, [&](index_t i) {
-    for (index_t j = 0; j < m; ++j) {
-      double mixed = 0; // the entropy of the mean of both
-      for (index_t u = 0; u < keys; ++u) {
-        const double mean = (r.share(i)[u] + s.share(j)[u]) / 2;
-        mixed -= mean > 0 ? mean * std::log(mean) : 0;
-      }
-      out.cost(i, j) = static_cast<T>(std::max(0.0, mixed - (r.entropy(i) + s.entropy(j)) / 2));
-    }
+    for (index_t j = 0; j < m; ++j) out.guide(i, j) = static_cast<T>(of_x.divergence(i, of_y, j));
   });
-  out.plan = sinkhorn(be, out.cost.view(), p, q, options.sinkhorn);
-  out.value = out.plan.value, out.converged = out.plan.converged;
+
+  const double alpha = costs || distorts ? options.alpha : 0;
+  const Tensor<T> between = costs ? cost_matrix(be, cost, x, y) : Tensor<T>(),
+                  within_x = distorts ? cost_matrix(be, cost, x, x) : Tensor<T>(),
+                  within_y = distorts ? cost_matrix(be, cost, y, y) : Tensor<T>();
+  /// sum_v p_v (c(x_i, x_(key v)) - c(y_j, y_(key v)))^2
+  const auto to_keypoints = [&](index_t i, index_t j) {
+    double sum = 0;
+    for (std::size_t v = 0; v < w.weight.size(); ++v) {
+      const double difference =
+          static_cast<double>(within_x(i, w.key_x[v])) - static_cast<double>(within_y(j, w.key_y[v]));
+      sum += w.weight[v] * difference * difference;
+    }
+    return sum;
+  };
+  /// The cost of a pair that goes with its mass; `twice`: E meets a pair of other points and one of keypoints
+  /// twice.
+  const auto linear = [&](index_t i, index_t j, double twice) {
+    double sum = (1 - alpha) * static_cast<double>(out.guide(i, j));
+    if (costs) sum += alpha * static_cast<double>(between(i, j));
+    if (distorts) sum += twice * alpha * to_keypoints(i, j);
+    return sum;
+  };
+  Tensor<T> of_rest(Shape{static_cast<index_t>(w.rest_x.size()), static_cast<index_t>(w.rest_y.size())});
+  detail::for_each_row(be, of_rest.rows(), [&](index_t i) {
+    for (index_t j = 0; j < of_rest.cols(); ++j)
+      of_rest(i, j) = static_cast<T>(
+          linear(w.rest_x[static_cast<std::size_t>(i)], w.rest_y[static_cast<std::size_t>(j)], 2));
+  });
+  const detail::RestSolution<T> solved =
+      distorts ? detail::solve_rest_within(be, of_rest, detail::entries(within_x, w.rest_x, w.rest_x),
+                                           detail::entries(within_y, w.rest_y, w.rest_y), w, options)
+               : detail::solve_rest(be, of_rest, w, options);
+  out.value = solved.value, out.converged = solved.converged;
+  for (index_t i = 0; i < of_rest.rows(); ++i)
+    for (index_t j = 0; j < of_rest.cols(); ++j)
+      out.plan(w.rest_x[static_cast<std::size_t>(i)], w.rest_y[static_cast<std::size_t>(j)]) =
+          solved.plan(i, j);
+  for (std::size_t u = 0; u < w.weight.size(); ++u) {
+    out.plan(w.key_x[u], w.key_y[u]) = static_cast<T>(w.weight[u]);
+    out.value += w.weight[u] * linear(w.key_x[u], w.key_y[u], 1);
+  }
+  out.rest_x = w.rest_x, out.rest_y = w.rest_y;
   if (!options.gradients) return out;
 
-  const Tensor<T> plan = transport_plan(be, out.cost.view(), p, q, out.plan, options.sinkhorn.epsilon);
-  // dJS/dR_u = log(R_u / m_u) / 2; a share of 0 moves nothing, whatever its slope.
-  const auto slope = [](double share, double other) {
-    return share > 0 ? std::log(2 * share / (share + other)) / 2 : 0.0;
-  };
   out.dx = Tensor<T>(x.shape), out.dy = Tensor<T>(y.shape);
-  std::vector<double> left(static_cast<std::size_t>(keys)), right(static_cast<std::size_t>(m * keys), 0);
-  for (index_t i = 0; i < n; ++i) {
-    std::fill(left.begin(), left.end(), 0.0);
-    for (index_t j = 0; j < m; ++j) {
-      const double w = static_cast<double>(plan(i, j));
-      if (w == 0) continue;
-      for (index_t u = 0; u < keys; ++u) {
-        left[static_cast<std::size_t>(u)] += w * slope(r.share(i)[u], s.share(j)[u]);
-        right[static_cast<std::size_t>(j * keys + u)] += w * slope(s.share(j)[u], r.share(i)[u]);
-      }
-    }
-    r.add_gradient(i, left.data(), out.dx);
+  const auto share = [&](double of) {
+    Tensor<T> weight = out.plan;
+    for (T& p : weight) p *= static_cast<T>(of);
+    return weight;
+  };
+  if (alpha < 1) {
+    const Tensor<T> weight = share(1 - alpha);
+    of_x.add_gradient(be, of_y, weight.view(), out.dx);
+    const Tensor<T> turned = detail::transposed<T>(weight.view(), n);
+    of_y.add_gradient(be, of_x, turned.view(), out.dy);
   }
-  for (index_t j = 0; j < m; ++j) s.add_gradient(j, right.data() + j * keys, out.dy);
+  if (costs) {
+    const Tensor<T> weight = share(alpha);
+    detail::add_between(be, cost, weight.view(), x, y, out.dx, out.dy);
+  }
+  if (distorts) {
+    Tensor<T> dwithin_x, dwithin_y; // from the whole plan: E needs no reduction here
+    detail::Distortion<B, T, SquareLoss>(be, within_x.view(), within_y.view(), {})
+        .gradients(out.plan.view(), alpha, dwithin_x, dwithin_y);
+    detail::add_within<B, C, T>(be, cost, dwithin_x.view(), x, out.dx);
+    detail::add_within<B, C, T>(be, cost, dwithin_y.view(), y, out.dy);
+  }
   return out;
 }
 
