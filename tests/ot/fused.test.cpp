@@ -194,7 +194,8 @@ TEST_CASE("ot/fused: entropic steps agree with the solver for clouds") {
   ot::GromovOptions g;
   g.sinkhorn = options(1, epsilon).sinkhorn, g.tolerance = 1e-14, g.max_iterations = 3000;
   const auto cloud = ot::entropic_gromov(be, px.view(), py.view(), a, b, g);
-  const Matrix plan = ot::transport_plan(be, cloud.cost.view(), a, b, cloud.plan, epsilon);
+  const Matrix plan =
+      ot::transport_plan(be, ot::stored_cost(be, cloud.cost).view(), a, b, cloud.plan, epsilon);
   const Matrix x = squared_distances(px), y = squared_distances(py);
   auto o = options(1, epsilon);
   const Result same = solve(Solver::entropic, {}, x, y, a, b, o, ot::SquareLoss{}, plan);

@@ -26,7 +26,7 @@ ot::GromovResult<double> solve(const Tensor<double>& x, const Tensor<double>& y,
   return ot::entropic_gromov(be, x.view(), y.view(), a, b, o);
 }
 Tensor<double> plan_of(const ot::GromovResult<double>& r, const Vector& a, const Vector& b, double epsilon) {
-  return ot::transport_plan(be, r.cost.view(), a, b, r.plan, epsilon);
+  return ot::transport_plan(be, ot::stored_cost(be, r.cost).view(), a, b, r.plan, epsilon);
 }
 } // namespace
 

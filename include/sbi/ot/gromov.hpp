@@ -9,7 +9,8 @@
 // 2024, Ann. Stat. 52): with centred clouds, m2 = sum_i a_i |x_i|^2 and M = X^T P Y,
 //   E(P) = K - 4 sum_ij P_ij |x_i|^2 |y_j|^2 - 8 |M|^2
 //        = K + min_A 32 |A|^2 + <P, c_A>,   c_A(i, j) = -4 |x_i|^2 |y_j|^2 - 32 x_i^T A y_j,   A = M / 2,
-// so that A <- M / 2 and P <- Sinkhorn(c_A) in turn are exact block descent: the objective never rises.
+// so that A <- M / 2 and P <- Sinkhorn(c_A) in turn are exact block descent: the objective never rises. c_A
+// is a dot product of dy + 1 coordinates: large clouds need no matrix, neither within nor between them.
 #pragma once
 #include <sbi/core/adapt.hpp>
 #include <sbi/ot/plan_gradient.hpp>
@@ -30,7 +31,7 @@ struct GromovOptions {
 template <class T> struct GromovResult {
   double value = 0;       ///< E(P): the distortion of the plan
   double objective = 0;   ///< E(P) + eps KL(P | a x b)
-  Tensor<T> cost;         ///< [n,m] c_A, the linear problem whose plan this is
+  DotForm<T> cost;        ///< c_A, the linear problem whose plan this is; see `stored_cost`
   SinkhornResult<T> plan; ///< its potentials; see `transport_plan`
   Eigen::MatrixXd moment; ///< [dx,dy] A = X^T P Y / 2 about the means
   Tensor<T> dx, dy;       ///< [n,dx], [m,dy] gradients of the objective
@@ -38,6 +39,18 @@ template <class T> struct GromovResult {
   /// Whether the objective has settled and the last inner problem has reached its tolerance.
   bool converged = false;
 };
+
+/// The matrix [n, m] of a cost in dot-product form.
+template <class B, class T> [[nodiscard]] Tensor<T> stored_cost(const B& be, const DotForm<T>& cost) {
+  Tensor<T> out(cost.shape());
+  be.for_each((out.rows() + detail::row_block - 1) / detail::row_block, [&](index_t block) {
+    const ArenaScope scope(be.arena());
+    const index_t first = block * detail::row_block, rows = std::min(detail::row_block, out.rows() - first);
+    const View<const T> part = detail::cost_rows(be, cost, first, rows);
+    for (index_t r = 0; r < rows; ++r) std::copy_n(part.row(r), out.cols(), out.row(first + r));
+  });
+  return out;
+}
 
 namespace detail {
 
@@ -72,21 +85,76 @@ template <class T> struct CentredCloud {
     }
   }
   [[nodiscard]] index_t size() const { return points.rows(); }
+  /// [x, |x|^2, 1] of every point, [n, d + 2].
+  [[nodiscard]] Tensor<T> lifted() const {
+    const index_t d = points.cols();
+    Tensor<T> out(Shape{size(), d + 2});
+    for (index_t i = 0; i < size(); ++i) {
+      std::copy_n(points.row(i), d, out.row(i));
+      out(i, d) = static_cast<T>(square[static_cast<std::size_t>(i)]), out(i, d + 1) = T{1};
+    }
+    return out;
+  }
   [[nodiscard]] Eigen::MatrixXd matrix() const { return as_eigen(points).template cast<double>(); }
   /// sum_ik a_i a_k |x_i - x_k|^4
   [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * covariance.squaredNorm(); }
 };
 
+/// Sinkhorn for a cost in dot-product form, stored or not as for points of as many coordinates.
+template <class B, class T>
+[[nodiscard]] SinkhornResult<T> solve_form(const B& be, const DotForm<T>& cost, const Weights<T>& a,
+                                           const Weights<T>& b, const SinkhornOptions& run,
+                                           const SinkhornResult<T>* start) {
+  const std::vector<T>* f = start ? &start->f : nullptr;
+  if (recomputes<B, SquaredEuclidean, T>(run, cost.q.rows(), cost.k.rows(), cost.q.cols()))
+    return alternate<B, T>(be, cost, a, b, for_form(cost, run), f);
+  const Tensor<T> matrix = stored_cost(be, cost);
+  return alternate<B, T>(be, View<const T>(matrix.view()), a, b, run, f);
+}
+
+/// P Z [n, columns of Z] for the plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps).
+template <class B, class T>
+[[nodiscard]] Eigen::MatrixXd plan_times(const B& be, const DotForm<T>& cost, const std::vector<T>& f,
+                                         const std::vector<T>& g, double eps, const Weights<T>& a,
+                                         const Weights<T>& b, const Tensor<T>& z) {
+  const index_t n = cost.q.rows(), m = z.rows(), width = z.cols();
+  constexpr index_t chunk = 2048; // columns whose sums stay in T
+  const std::vector<T> left = biases<T>(a.log, f, eps), right = biases<T>(b.log, g, eps);
+  Tensor<double> out(Shape{n, width});
+  be.for_each((n + row_block - 1) / row_block, [&](index_t block) {
+    const FlushDenormals flush;
+    const index_t first = block * row_block, rows = std::min(row_block, n - first);
+    Arena& arena = be.arena();
+    const ArenaScope scope(arena);
+    const View<T> plan(arena.template array<T>(rows * m), Shape{rows, m});
+    const View<T> part(arena.template array<T>(rows * width), Shape{rows, width});
+    const View<const T> costs = cost_rows(be, cost, first, rows);
+    for (index_t r = 0; r < rows; ++r) {
+      plan_row(row_of(be, m), costs.row(r), right.data(), left[static_cast<std::size_t>(first + r)],
+               static_cast<T>(1 / eps), plan.row(r));
+      std::fill_n(out.row(first + r), width, 0.0);
+    }
+    for (index_t j = 0; j < m; j += chunk) {
+      const index_t count = std::min(chunk, m - j);
+      gemm(be, View<const T>(plan.columns(j, count)), Transpose::no, z.view().row_block(j, count),
+           Transpose::no, part, Write::overwrite);
+      for (index_t r = 0; r < rows; ++r)
+        for (index_t k = 0; k < width; ++k) out(first + r, k) += static_cast<double>(part(r, k));
+    }
+  });
+  return as_eigen(out);
+}
+
 /// Moments A = X^T P Y / 2 that pair the clouds' principal axes, with every choice of signs of the first few:
 /// the product plan, A = 0, is a saddle for symmetric clouds and never left.
-[[nodiscard]] inline std::vector<Eigen::MatrixXd> axis_pairings(const Eigen::MatrixXd& covariance_x,
-                                                                const Eigen::MatrixXd& covariance_y) {
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> p(covariance_x), q(covariance_y);
+template <class Matrix>
+[[nodiscard]] std::vector<Matrix> axis_pairings(const Matrix& covariance_x, const Matrix& covariance_y) {
+  const Eigen::SelfAdjointEigenSolver<Matrix> p(covariance_x), q(covariance_y);
   const Eigen::Index dx = covariance_x.rows(), dy = covariance_y.rows(), axes = std::min(dx, dy);
   const Eigen::Index free = std::min<Eigen::Index>(axes, 4);
-  std::vector<Eigen::MatrixXd> out;
+  std::vector<Matrix> out;
   for (unsigned signs = 0; signs < 1u << free; ++signs) {
-    Eigen::MatrixXd m = Eigen::MatrixXd::Zero(dx, dy);
+    Matrix m = Matrix::Zero(dx, dy);
     for (Eigen::Index k = 0; k < axes; ++k) {
       const double spread =
           std::sqrt(std::max(0.0, p.eigenvalues()[dx - 1 - k] * q.eigenvalues()[dy - 1 - k]));
@@ -103,8 +171,7 @@ template <class T> struct CentredCloud {
 template <class B, class T> class GromovProblem {
 public:
   GromovProblem(const B& be, View<const T> x, View<const T> y, const Weights<T>& a, const Weights<T>& b)
-      : be_(be), x_(x, a), y_(y, b), a_(x_.weights.value.begin(), x_.weights.value.end()),
-        b_(y_.weights.value.begin(), y_.weights.value.end()),
+      : be_(be), x_(x, a), y_(y, b), zx_(x_.lifted()), zy_(y_.lifted()),
         constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
 
   [[nodiscard]] std::vector<Eigen::MatrixXd> starts() const {
@@ -112,9 +179,10 @@ public:
   }
   /// One round from out.moment: the plan of its cost, the objective it gives and the next moment.
   void round(const SinkhornOptions& options, GromovResult<T>& out) const {
-    write_cost(out.moment, out.cost);
+    out.cost = cost(out.moment);
     const SinkhornResult<T> before = std::move(out.plan);
-    out.plan = sinkhorn(be_, out.cost.view(), a_, b_, options, before.f.empty() ? nullptr : &before);
+    out.plan =
+        solve_form(be_, out.cost, x_.weights, y_.weights, options, before.f.empty() ? nullptr : &before);
     double squares = 0; // sum_ij P_ij |x_i|^2 |y_j|^2
     const Eigen::MatrixXd next = moment(out, options.epsilon, squares) / 2;
     // E of the plan itself, whose moment is not the one that it was made for.
@@ -126,73 +194,45 @@ public:
   }
   /// Gradients of the objective by the envelope theorem: plan and moment are held.
   void gradients(double eps, GromovResult<T>& out) const {
-    out.dx = gradient(x_, y_, out.cost.view(), out.plan.f, out.plan.g, eps, out.moment);
-    const Tensor<T> turned = transposed<T>(out.cost.view(), out.cost.rows());
-    out.dy = gradient(y_, x_, turned.view(), out.plan.g, out.plan.f, eps, out.moment.transpose());
+    const auto& [f, g] = std::tie(out.plan.f, out.plan.g);
+    const Weights<T>&a = x_.weights, &b = y_.weights;
+    out.dx = gradient(x_, y_.m2, plan_times(be_, out.cost, f, g, eps, a, b, zy_), out.moment);
+    out.dy = gradient(y_, x_.m2, plan_times(be_, out.cost.transposed(), g, f, eps, b, a, zx_),
+                      out.moment.transpose());
   }
 
 private:
-  void write_cost(const Eigen::MatrixXd& a, Tensor<T>& cost) const {
+  [[nodiscard]] DotForm<T> cost(const Eigen::MatrixXd& a) const {
     const index_t n = x_.size(), m = y_.size(), d = y_.points.cols();
-    if (cost.size() == 0) cost = Tensor<T>(Shape{n, m});
-    Tensor<T> factor(Shape{x_.points.cols(), d}), left(Shape{n, d});
-    for (index_t i = 0; i < factor.rows(); ++i)
-      for (index_t k = 0; k < d; ++k) factor(i, k) = static_cast<T>(-32 * a(i, k));
-    gemm(be_, x_.points.view(), Transpose::no, factor.view(), Transpose::no, left.view(), Write::overwrite);
-    be_.for_each((n + row_block - 1) / row_block, [&](index_t block) {
-      const FlushDenormals flush;
-      const index_t first = block * row_block, rows = std::min(row_block, n - first);
-      gemm(be_, left.view().row_block(first, rows), Transpose::no, y_.points.view(), Transpose::yes,
-           cost.view().row_block(first, rows), Write::overwrite);
-      for (index_t i = first; i < first + rows; ++i) {
-        const double square = -4 * x_.square[static_cast<std::size_t>(i)];
-        for (index_t j = 0; j < m; ++j)
-          cost(i, j) += static_cast<T>(square * y_.square[static_cast<std::size_t>(j)]);
-      }
-    });
-  }
-  /// sum_j P_ij (y_j, |y_j|^2) of every row i: [n, dy + 1].
-  Tensor<double> means(const CentredCloud<T>& x, const CentredCloud<T>& y, View<const T> cost,
-                       const std::vector<T>& f, const std::vector<T>& g, double eps) const {
-    const std::vector<T> left = biases<T>(x.weights.log, f, eps), right = biases<T>(y.weights.log, g, eps);
-    const index_t m = cost.cols(), d = y.points.cols();
-    Tensor<double> out(Shape{cost.rows(), d + 1});
-    for_each_row(be_, cost.rows(), [&](index_t i) {
-      const ArenaScope scope(be_.arena());
-      T* p = be_.arena().template array<T>(m);
-      plan_row(row_of(be_, m), cost.row(i), right.data(), left[static_cast<std::size_t>(i)],
-               static_cast<T>(1 / eps), p);
-      double* sum = out.row(i);
-      std::fill_n(sum, d + 1, 0.0);
-      for (index_t j = 0; j < m; ++j) {
-        const double w = static_cast<double>(p[j]);
-        for (index_t k = 0; k < d; ++k) sum[k] += w * static_cast<double>(y.points(j, k));
-        sum[d] += w * y.square[static_cast<std::size_t>(j)];
-      }
-    });
+    DotForm<T> out{Tensor<T>(Shape{n, d + 1}), Tensor<T>(Shape{m, d + 1}),
+                   std::vector<double>(static_cast<std::size_t>(n), 0),
+                   std::vector<double>(static_cast<std::size_t>(m), 0)};
+    as_eigen(out.q).leftCols(d) = (32 * x_.matrix() * a).template cast<T>();
+    for (index_t i = 0; i < n; ++i) out.q(i, d) = static_cast<T>(4 * x_.square[static_cast<std::size_t>(i)]);
+    as_eigen(out.k) = as_eigen(zy_).leftCols(d + 1);
     return out;
   }
   /// X^T P Y, and the sum of P_ij |x_i|^2 |y_j|^2.
   [[nodiscard]] Eigen::MatrixXd moment(const GromovResult<T>& out, double eps, double& squares) const {
-    const Tensor<double> of = means(x_, y_, out.cost.view(), out.plan.f, out.plan.g, eps);
+    const Eigen::MatrixXd of =
+        plan_times(be_, out.cost, out.plan.f, out.plan.g, eps, x_.weights, y_.weights, zy_);
     const index_t d = y_.points.cols();
     squares = 0;
     for (index_t i = 0; i < x_.size(); ++i) squares += x_.square[static_cast<std::size_t>(i)] * of(i, d);
-    return x_.matrix().transpose() * as_eigen(of).leftCols(d);
+    return x_.matrix().transpose() * of.leftCols(d);
   }
-  Tensor<T> gradient(const CentredCloud<T>& x, const CentredCloud<T>& y, View<const T> cost,
-                     const std::vector<T>& f, const std::vector<T>& g, double eps,
-                     const Eigen::MatrixXd& moment) const {
-    const Tensor<double> of = means(x, y, cost, f, g, eps);
-    const index_t d = y.points.cols();
+  /// `of`: sum_j P_ij (y_j, |y_j|^2, 1) of every row.
+  [[nodiscard]] static Tensor<T> gradient(const CentredCloud<T>& x, double m2_y, const Eigen::MatrixXd& of,
+                                          const Eigen::MatrixXd& moment) {
+    const Eigen::Index d = of.cols() - 2;
     const Eigen::MatrixXd points = x.matrix();
     const Eigen::Map<const Eigen::VectorXd> weight(x.weights.value.data(), x.size()),
         square(x.square.data(), x.size());
     // Of K, then of <P, c_A>.
     Eigen::MatrixXd all =
         weight.asDiagonal() *
-        (8 * (square.array() + x.m2 - y.m2).matrix().asDiagonal() * points + 16 * points * x.covariance);
-    all -= 8 * as_eigen(of).col(d).asDiagonal() * points + 32 * as_eigen(of).leftCols(d) * moment.transpose();
+        (8 * (square.array() + x.m2 - m2_y).matrix().asDiagonal() * points + 16 * points * x.covariance);
+    all -= 8 * of.col(d).asDiagonal() * points + 32 * of.leftCols(d) * moment.transpose();
     const Eigen::RowVectorXd drift = all.colwise().sum(); // centring takes out what moves all points alike
     all -= weight * drift;
     Tensor<T> out(x.points.shape());
@@ -202,7 +242,7 @@ private:
 
   const B& be_;
   CentredCloud<T> x_, y_;
-  std::vector<T> a_, b_;
+  Tensor<T> zx_, zy_;
   double constant_;
 };
 
@@ -212,7 +252,8 @@ private:
 /// uniform; both are scaled to sum 1) under squared Euclidean distances. The problem is not convex: it starts
 /// from the pairings of the principal axes with all signs of the first four (up to 16 starts), and goes on
 /// with the best after `trial_iterations`. A round costs a Sinkhorn solution of an [n, m] problem, warm from
-/// the last one. Throws ShapeError for clouds without points, ValueError for coordinates, weights or options
+/// the last one, in O(n + m) memory where its costs are not stored (`Costs`, as for points of dy + 1
+/// coordinates). Throws ShapeError for clouds without points, ValueError for coordinates, weights or options
 /// that are not usable; whether the result converged it says itself.
 template <class B, class T = typename B::compute_t>
 [[nodiscard]] GromovResult<T>

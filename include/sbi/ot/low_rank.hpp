@@ -203,8 +203,8 @@ low_rank_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_id
         coarse.sinkhorn.max_iterations = 100;
         coarse.max_iterations = 50, coarse.tolerance = 1e-4, coarse.gradients = false;
         const auto found = entropic_gromov(be, p.centres.view(), q.centres.view(), p.mass, q.mass, coarse);
-        Tensor<T> cost =
-            transport_plan(be, found.cost.view(), p.mass, q.mass, found.plan, coarse.sinkhorn.epsilon);
+        Tensor<T> cost = transport_plan(be, stored_cost(be, found.cost).view(), p.mass, q.mass, found.plan,
+                                        coarse.sinkhorn.epsilon);
         for (T& v : cost) v = -v;
         return detail::assignment<T>(cost.view());
       });
