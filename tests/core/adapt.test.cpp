@@ -88,4 +88,16 @@ TEST_CASE("core/adapt: views of xtensor and of Eigen") {
   m << 1, 2, 3, 4;
   CHECK(sbi::as_view(m)(1, 0) == 3);
   CHECK(sbi::as_eigen(sbi::as_view(m)).data() == m.data());
+
+  double memory[] = {1, 2, 0, 3, 4, 0};
+  using Apart = Eigen::OuterStride<>;
+  const Eigen::Map<sbi::EigenMatrix<double>, 0, Apart> map(memory, 2, 2, Apart(3));
+  const auto of_map = sbi::as_view(map);
+  static_assert(std::is_same_v<decltype(of_map), const sbi::View<double>>);
+  CHECK(of_map(1, 1) == 4);
+  of_map(1, 0) = 7;
+  CHECK(memory[3] == 7);
+  const Eigen::Map<const sbi::EigenMatrix<double>> fixed(memory, 3, 2);
+  static_assert(std::is_same_v<decltype(sbi::as_view(fixed)), sbi::View<const double>>);
+  CHECK(sbi::as_view(fixed)(1, 1) == 7);
 }

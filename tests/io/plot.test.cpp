@@ -29,7 +29,7 @@ std::vector<double> normals(std::uint64_t seed, int n, double mean = 0, double s
   return out;
 }
 
-/// Every kind of series once, on six panels.
+/// Every kind of series once, on six panels; segments and maps have tests of their own.
 Figure gallery() {
   Figure figure(2, 3);
   figure.title = "Stars with missing surveys";
@@ -143,6 +143,42 @@ TEST_CASE("io/plot: a logarithmic axis drops what it cannot show") {
   panel.points({1, 2, 3}, {0, -1, 10}).band({1, 2}, {0, 1}, {1, 2});
   (void)figure.write(folder.path / "log.png");
   CHECK(sbi::io::read_file(folder.path / "log.dat") == "# \n3 10 \n\n\n# \n2 1 2 \n\n\n");
+}
+
+TEST_CASE("io/plot: segments are as opaque as they are strong, the strongest on top, the unseen left out") {
+  sbi::io::Panel panel;
+  panel.segments({0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}, {12, 13, 14, 15}, {1, 0.001, 0.5, sbi::missing},
+                 {.colour = Colour::blue, .opacity = 0.8});
+  const auto& c = panel.series()[0].columns;
+  CHECK(c[0] == std::vector<double>{2, 0});
+  CHECK(c[1] == std::vector<double>{6, 4});
+  CHECK(c[2] == std::vector<double>{10, 8});
+  CHECK(c[3] == std::vector<double>{14, 12});
+  CHECK(c[4] == std::vector<double>{0x990072B2, 0x330072B2}); // transparencies of 0.6 and 0.2
+  CHECK_THROWS_WITH_AS(panel.segments({0, 1}, {0, 1}, {0}, {0, 1}, {1, 1}),
+                       "plot: 1 values beside 2; want as many", sbi::ShapeError);
+}
+
+TEST_CASE("io/plot: a map has equal units and no axes, and leaves the next panel its own") {
+  const Folder folder;
+  Figure figure(1, 2);
+  auto& map = figure.panel(0);
+  map.equal_units = true, map.axes = false, map.diagonal = true;
+  map.segments({1, 2}, {1, 2}, {30, 4}, {5, -6}, {1, 0.5}).points_by_size({1, 2}, {3, 4}, {0.5, 2});
+  auto& logarithmic = figure.panel(1);
+  logarithmic.log_x = true;
+  logarithmic.segments({1, 2}, {1, 2}, {0, 4}, {5, 6}, {1, 1}); // one ends where the axis has no place
+  const auto picture = figure.write(folder.path / "map.png");
+  if (picture.drawn) CHECK(fs::file_size(picture.png) > 1000);
+  CHECK(sbi::io::read_file(folder.path / "map.dat") ==
+        "# \n2 2 4 -6 2147513010 \n1 1 30 5 29362 \n\n\n# \n1 3 0.5 \n2 4 2 \n\n\n# \n2 2 4 6 29362 \n\n\n");
+  const std::string script = sbi::io::read_file(picture.script);
+  const auto at = [&](const char* text) { return script.find(text); };
+  CHECK(at("set size ratio -1") < at("set size noratio"));
+  CHECK(at("unset border") < at("set border 3"));
+  CHECK(at("set size noratio") != std::string::npos);
+  CHECK(at("set border 3") != std::string::npos);
+  CHECK(at("set xrange [-7.08:31.08]") != std::string::npos); // both ends of segments, and 3 % of 36
 }
 
 TEST_CASE("io/plot: texts with quotes and names with underscores") {

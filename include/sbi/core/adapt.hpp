@@ -113,5 +113,14 @@ template <class T, int Rows, int Cols>
 }
 template <class T, int Rows, int Cols>
 void as_view(Eigen::Matrix<T, Rows, Cols, Eigen::RowMajor>&&) = delete; // would dangle
+/// The same of a row-major map, whose rows may be apart by more than their length.
+template <class Matrix, int Options, class Stride>
+[[nodiscard]] auto as_view(Eigen::Map<Matrix, Options, Stride> x) {
+  constexpr int step = Stride::InnerStrideAtCompileTime;
+  static_assert(Matrix::IsRowMajor && (step == 0 || step == 1),
+                "sbi: as_view wants a row-major map whose rows have no gaps");
+  return View<std::remove_pointer_t<decltype(x.data())>>(x.data(), Shape{x.rows(), x.cols()},
+                                                         x.outerStride());
+}
 
 } // namespace sbi

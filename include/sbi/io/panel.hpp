@@ -92,6 +92,10 @@ public:
   std::optional<std::pair<double, double>> x_range, y_range, colour_range;
   /// Draws y = x and gives both axes the same limits.
   bool diagonal = false;
+  /// A unit is as long along y as along x, as in maps.
+  bool equal_units = false;
+  /// Without axes there is no frame, no grid and no numbers, which leaves more room for shapes.
+  bool axes = true;
 
   Panel& points(const Numbers& x, const Numbers& y, Style style = {}) {
     return add(Kind::points, {x, y}, std::move(style));
@@ -102,6 +106,13 @@ public:
   Panel& points_by_value(const Numbers& x, const Numbers& y, const Numbers& value, Style style = {}) {
     return add(Kind::points_by_value, {x, y, value}, std::move(style));
   }
+  /// Points whose size is a third quantity, 1 being a good one.
+  Panel& points_by_size(const Numbers& x, const Numbers& y, const Numbers& size, Style style = {}) {
+    return add(Kind::points_by_size, {x, y, size}, std::move(style));
+  }
+  /// Lines from (x, y) to (to_x, to_y), as opaque as their strength of at most 1 says, the strongest on top.
+  Panel& segments(const Numbers& x, const Numbers& y, const Numbers& to_x, const Numbers& to_y,
+                  const Numbers& strength, Style style = {});
   /// Points with bars from `low` to `high`.
   Panel& intervals(const Numbers& x, const Numbers& y, const Numbers& low, const Numbers& high,
                    Style style = {}) {
@@ -117,7 +128,17 @@ public:
   /// Bars of equal width over the range of the values, their area one.
   Panel& histogram(const Numbers& values, int bins = 30, Style style = {});
 
-  enum class Kind { points, points_by_density, points_by_value, intervals, line, band, histogram };
+  enum class Kind {
+    points,
+    points_by_density,
+    points_by_value,
+    points_by_size,
+    segments,
+    intervals,
+    line,
+    band,
+    histogram
+  };
   struct Series {
     Kind kind;
     std::vector<std::vector<double>> columns;
@@ -138,6 +159,11 @@ private:
 };
 
 namespace detail {
+/// A colour as gnuplot reads it, 0xAARRGGBB with the transparency AA.
+inline std::uint32_t with_opacity(Colour colour, double opacity) {
+  const double transparency = 255 * (1 - std::clamp(opacity, 0.0, 1.0));
+  return static_cast<std::uint32_t>(std::lround(transparency)) << 24 | static_cast<std::uint32_t>(colour);
+}
 /// Position of each value on its axis as a cell number in [0, cells), or -1 where it cannot be drawn.
 inline std::vector<int> cells_of(const std::vector<double>& values, bool logarithmic, int cells) {
   const auto on_axis = [&](double v) { return logarithmic ? (v > 0 ? std::log10(v) : missing) : v; };
@@ -187,6 +213,25 @@ inline Panel& Panel::points_by_density(const Numbers& x, const Numbers& y, Style
     columns[2].push_back(viridis(0.92 * std::sqrt(density(k) / most))); // the last yellow is lost on white
   }
   return add(Kind::points_by_density, std::move(columns), std::move(style));
+}
+
+inline Panel& Panel::segments(const Numbers& x, const Numbers& y, const Numbers& to_x, const Numbers& to_y,
+                              const Numbers& strength, Style style) {
+  for (const Numbers* c : {&y, &to_x, &to_y, &strength})
+    if (c->size() != x.size())
+      throw ShapeError(sbi::text("plot: ", c->size(), " values beside ", x.size(), "; want as many"));
+  std::vector<std::size_t> order;
+  for (std::size_t k = 0; k < x.size(); ++k)
+    if (strength[k] * style.opacity * 255 >= 0.5) order.push_back(k); // fainter ones cannot be seen
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return strength[a] < strength[b]; });
+  std::vector<std::vector<double>> columns(5);
+  for (const std::size_t k : order) {
+    columns[0].push_back(x[k]), columns[1].push_back(y[k]);
+    columns[2].push_back(to_x[k]), columns[3].push_back(to_y[k]);
+    columns[4].push_back(detail::with_opacity(style.colour, strength[k] * style.opacity));
+  }
+  return add(Kind::segments, std::move(columns), std::move(style));
 }
 
 inline Panel& Panel::histogram(const Numbers& values, int bins, Style style) {

@@ -70,19 +70,30 @@ inline std::string quoted(std::string_view text) {
 }
 inline std::string hex(Colour colour, double opacity) {
   char out[12];
-  const auto transparency = static_cast<unsigned>(std::lround(255 * (1 - std::clamp(opacity, 0.0, 1.0))));
-  std::snprintf(out, sizeof out, "#%02x%06x", transparency, static_cast<unsigned>(colour));
+  std::snprintf(out, sizeof out, "#%08x", static_cast<unsigned>(with_opacity(colour, opacity)));
   return out;
+}
+/// Whether a column of a series holds positions along x, or along y.
+inline bool along_x(Panel::Kind kind, std::size_t column) {
+  return column == 0 || (kind == Panel::Kind::segments && column == 2);
+}
+inline bool along_y(Panel::Kind kind, std::size_t column) {
+  using Kind = Panel::Kind;
+  return column == 1 || (kind == Kind::segments && column == 3) ||
+         (column > 1 && (kind == Kind::band || kind == Kind::intervals));
 }
 /// Writes the rows that can be drawn as the next block of the data file; false when there is none.
 inline bool append_block(std::string& data, const Panel& panel, const Panel::Series& series) {
   const auto drawable = [&](std::size_t row) {
-    const auto& c = series.columns;
-    for (const auto& column : c)
-      if (!is_finite(column[row])) return false;
-    const bool y_is_band = series.kind == Panel::Kind::band;
-    return (!panel.log_x || c[0][row] > 0) &&
-           (!panel.log_y || (c[1][row] > 0 && (!y_is_band || c[2][row] > 0)));
+    for (std::size_t c = 0; c < series.columns.size(); ++c) {
+      const double v = series.columns[c][row];
+      // A bar that leaves a logarithmic axis is cut off there.
+      const bool bar = series.kind == Panel::Kind::intervals && c > 1;
+      if (!is_finite(v) || (panel.log_x && along_x(series.kind, c) && v <= 0) ||
+          (panel.log_y && along_y(series.kind, c) && !bar && v <= 0))
+        return false;
+    }
+    return true;
   };
   std::string block;
   bool any = false, gap = false;
@@ -98,7 +109,7 @@ inline bool append_block(std::string& data, const Panel& panel, const Panel::Ser
       char number[32];
       block.append(
           number,
-          std::to_chars(number, number + sizeof number, column[r], std::chars_format::general, 9).ptr);
+          std::to_chars(number, number + sizeof number, column[r], std::chars_format::general, 10).ptr);
       block += ' ';
     }
     block += '\n';
@@ -118,6 +129,11 @@ inline std::string look_of(const Panel::Series& series) {
     return text("using 1:2:3 with points pointtype 7 pointsize ", 0.4 * s.size, " linecolor rgb variable");
   case Kind::points_by_value:
     return text("using 1:2:3 with points pointtype 7 pointsize ", 0.5 * s.size, " linecolor palette");
+  case Kind::points_by_size:
+    return text("using 1:2:(", 0.45 * s.size, "*$3) with points pointtype 7 pointsize variable ", colour);
+  case Kind::segments:
+    return text("using 1:2:($3-$1):($4-$2):5 with vectors nohead linewidth ", s.size, dash,
+                " linecolor rgb variable");
   case Kind::intervals:
     return text("using 1:2:3:4 with yerrorbars pointtype 7 pointsize ", 0.5 * s.size, " linewidth 1 ",
                 colour);
@@ -139,17 +155,15 @@ inline std::string limits(const char* axis, const std::optional<std::pair<double
 /// The least and the greatest value drawn along x, along y, or along both.
 struct Extent {
   double low = std::numeric_limits<double>::infinity(), high = -low;
-  void include(const Panel& panel, bool along_x, bool along_y) {
-    for (const auto& series : panel.series()) {
-      const bool third_is_y = series.kind == Panel::Kind::band || series.kind == Panel::Kind::intervals;
-      for (std::size_t c = along_x ? 0 : 1; c < (!along_y     ? 1U
-                                                 : third_is_y ? series.columns.size()
-                                                              : 2U);
-           ++c)
+  void include(const Panel& panel, bool of_x, bool of_y) {
+    for (const auto& series : panel.series())
+      for (std::size_t c = 0; c < series.columns.size(); ++c) {
+        const bool is_x = along_x(series.kind, c), is_y = along_y(series.kind, c);
+        if (!(of_x && is_x) && !(of_y && is_y)) continue;
         for (const double v : series.columns[c])
-          if (is_finite(v) && (v > 0 || !(c == 0 ? panel.log_x : panel.log_y)))
+          if (is_finite(v) && (v > 0 || !(is_x ? panel.log_x : panel.log_y)))
             low = std::min(low, v), high = std::max(high, v);
-    }
+      }
   }
 };
 /// The limits around a diagonal: those of both axes, with a margin.
@@ -160,6 +174,13 @@ inline std::optional<std::pair<double, double>> common_range(const Panel& panel)
   if (panel.log_x && panel.log_y) return std::pair(e.low / 1.2, e.high * 1.2);
   const double margin = 0.03 * (e.high - e.low);
   return std::pair(e.low - margin, e.high + margin);
+}
+inline std::string frame_setup(const Panel& panel) {
+  return text(panel.equal_units ? "set size ratio -1\n" : "set size noratio\n",
+              panel.axes ? "set border 3 linecolor rgb '#606060' linewidth 0.8\n"
+                           "set tics nomirror out scale 0.5 textcolor rgb '#303030' font ',9'\n"
+                           "set grid linetype 1 linewidth 0.5 linecolor rgb '#e6e6e6'\n"
+                         : "unset border\nunset tics\nunset grid\n");
 }
 inline std::string axis_setup(const char* axis, const Panel& panel, bool is_x) {
   if (!(is_x ? panel.log_x : panel.log_y))
@@ -180,10 +201,7 @@ inline std::string Figure::script(const std::string& stem, std::string& data) co
            pixels(panel_width * columns_), ',', pixels(panel_height * rows_ + banner),
            " font 'DejaVu Sans,10' fontscale ", resolution, " linewidth ", resolution, " pointscale ",
            resolution, "\nset output ", detail::quoted(stem + ".png"), "\nset encoding utf8\n");
-  out += "set border 3 linecolor rgb '#606060' linewidth 0.8\n"
-         "set tics nomirror out scale 0.5 textcolor rgb '#303030' font ',9'\n"
-         "set grid linetype 1 linewidth 0.5 linecolor rgb '#e6e6e6'\n"
-         "set colorbox user noborder\nunset colorbox\n"
+  out += "set colorbox user noborder\nunset colorbox\n"
          "set title offset 0,-0.3\n"
          "set palette defined (";
   for (int k = 0; k <= 8; ++k) {
@@ -202,7 +220,8 @@ inline std::string Figure::script(const std::string& stem, std::string& data) co
     }
     out += text("\nset title ", detail::quoted(panel.title), "\nset xlabel ", detail::quoted(panel.x_label),
                 "\nset ylabel ", detail::quoted(panel.y_label), '\n');
-    out += detail::axis_setup("x", panel, true) + detail::axis_setup("y", panel, false);
+    out += detail::frame_setup(panel) + detail::axis_setup("x", panel, true) +
+           detail::axis_setup("y", panel, false);
     auto x_range = panel.x_range, y_range = panel.y_range;
     if (panel.diagonal) {
       const auto both = detail::common_range(panel);
