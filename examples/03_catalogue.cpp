@@ -298,8 +298,10 @@ private:
       sbi::FitOptions tuning = adaptation(draw); // stops before the pairs are learnt by heart
       tuning.validation = 0.2, tuning.validate_every = 20, tuning.patience = 10, tuning.batch = 128;
       tuning.learning_rate = 3e-4, tuning.average = 0.98;
+      sbi::Alignment scores_alone = sbi::Alignment::none();
+      scores_alone.survey_dropout = scores_alone.value_dropout = 0;
       Model tuned = base;
-      trainings_.fit("fine-tuned" + of_draw, tuned, only_pairs, sbi::Alignment::none(), tuning);
+      trainings_.fit("fine-tuned" + of_draw, tuned, only_pairs, scores_alone, tuning);
       score("fine-tuned", tuned, Domain::real, draw);
 
       data.simulated = simulated_;

@@ -53,9 +53,9 @@ public:
     if (!on_ || step == first_ || (step < total_ && Clock::now() - shown_ < pause)) return;
     shown_ = Clock::now();
     const double left = seconds() / static_cast<double>(step - first_) * static_cast<double>(total_ - step);
-    std::fprintf(stderr, "%s  step %td of %td, loss %.4f, validation %.4f, %.0f s left  %s",
-                 terminal_ ? "\r" : "", step, total_, loss, validation, left,
-                 terminal_ && step < total_ ? "" : "\n");
+    std::fprintf(stderr, "%s  step %td of %td, loss %.4f", terminal_ ? "\r" : "", step, total_, loss);
+    if (!is_missing(validation)) std::fprintf(stderr, ", validation %.4f", validation);
+    std::fprintf(stderr, ", %.0f s left  %s", left, terminal_ && step < total_ ? "" : "\n");
     std::fflush(stderr);
   }
 
