@@ -5,9 +5,10 @@ set -eu
 
 usage() {
   cat <<'TEXT'
-usage: bench/peers/setup.sh [--all] [--python PYTHON]
+usage: bench/peers/setup.sh [--all | --transport] [--python PYTHON]
   (nothing)         numpy, scikit-learn and safetensors: c2st.py and check_safetensors.py
   --all             also torch and sbi: two_moons_peers.py (several gigabytes)
+  --transport       also torch, GeomLoss, JAX, OTT and POT: transport_agreement.py and transport_speed.py (the same)
   --python PYTHON   interpreter to build on, 3.11 or newer (default python3)
 pip's own settings choose the index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gives a smaller torch.
 TEXT
@@ -18,6 +19,7 @@ python=python3
 while [ $# -gt 0 ]; do
   case $1 in
     --all) requirements=requirements-all.txt ;;
+    --transport) requirements=requirements-transport.txt ;;
     --python) python=${2:?--python wants an interpreter}; shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "setup.sh: unknown argument '$1'" >&2; usage >&2; exit 2 ;;

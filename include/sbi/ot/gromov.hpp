@@ -145,8 +145,7 @@ template <class B, class T>
   return as_eigen(out);
 }
 
-/// Moments A = X^T P Y / 2 that pair the clouds' principal axes, with every choice of signs of the first few:
-/// the product plan, A = 0, is a saddle for symmetric clouds and never left.
+/// Moments A = X^T P Y / 2 that pair the clouds' principal axes, with every choice of signs of the first few.
 template <class Matrix>
 [[nodiscard]] std::vector<Matrix> axis_pairings(const Matrix& covariance_x, const Matrix& covariance_y) {
   const Eigen::SelfAdjointEigenSolver<Matrix> p(covariance_x), q(covariance_y);
@@ -175,7 +174,10 @@ public:
         constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
 
   [[nodiscard]] std::vector<Eigen::MatrixXd> starts() const {
-    return axis_pairings(x_.covariance, y_.covariance);
+    std::vector<Eigen::MatrixXd> out = axis_pairings(x_.covariance, y_.covariance);
+    // The product plan at times leads further down; between symmetric clouds it is a saddle, never left.
+    out.push_back(Eigen::MatrixXd::Zero(x_.covariance.rows(), y_.covariance.rows()));
+    return out;
   }
   /// One round from out.moment: the plan of its cost, the objective it gives and the next moment.
   void round(const SinkhornOptions& options, GromovResult<T>& out) const {
@@ -250,11 +252,11 @@ private:
 
 /// Entropic Gromov-Wasserstein transport of x [n, dx] with weights a to y [m, dy] with weights b (empty:
 /// uniform; both are scaled to sum 1) under squared Euclidean distances. The problem is not convex: it starts
-/// from the pairings of the principal axes with all signs of the first four (up to 16 starts), and goes on
-/// with the best after `trial_iterations`. A round costs a Sinkhorn solution of an [n, m] problem, warm from
-/// the last one, in O(n + m) memory where its costs are not stored (`Costs`, as for points of dy + 1
-/// coordinates). Throws ShapeError for clouds without points, ValueError for coordinates, weights or options
-/// that are not usable; whether the result converged it says itself.
+/// from the pairings of the principal axes with all signs of the first four and from the product plan (up to
+/// 17 starts), and goes on with the best after `trial_iterations`. A round costs a Sinkhorn solution of an
+/// [n, m] problem, warm from the last one, in O(n + m) memory where its costs are not stored (`Costs`, as for
+/// points of dy + 1 coordinates). Throws ShapeError for clouds without points, ValueError for coordinates,
+/// weights or options that are not usable; whether the result converged it says itself.
 template <class B, class T = typename B::compute_t>
 [[nodiscard]] GromovResult<T>
 entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_identity_t<View<const T>> y,
