@@ -10,7 +10,8 @@ endif()
 
 set(sbi_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sbi)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sbi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(TARGETS sbi EXPORT sbiTargets)
+get_property(sbi_compiled GLOBAL PROPERTY SBI_COMPILED) # sbi_cuda where that is on
+install(TARGETS sbi ${sbi_compiled} EXPORT sbiTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT sbiTargets NAMESPACE sbi:: DESTINATION ${sbi_package_dir})
 
 set(sbi_module_dir ${sbi_package_dir})
@@ -18,8 +19,13 @@ configure_package_config_file(
   ${PROJECT_SOURCE_DIR}/cmake/sbiConfig.cmake.in ${PROJECT_BINARY_DIR}/install/sbiConfig.cmake
   INSTALL_DESTINATION ${sbi_package_dir}
   PATH_VARS sbi_module_dir)
+if(sbi_compiled)
+  set(sbi_architecture)
+else()
+  set(sbi_architecture ARCH_INDEPENDENT)
+endif()
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/sbiConfigVersion.cmake COMPATIBILITY SameMinorVersion
-                                 ARCH_INDEPENDENT)
+                                 ${sbi_architecture})
 install(FILES ${PROJECT_BINARY_DIR}/install/sbiConfig.cmake ${PROJECT_BINARY_DIR}/sbiConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindCFITSIO.cmake DESTINATION ${sbi_package_dir})
 
