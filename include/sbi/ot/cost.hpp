@@ -173,23 +173,49 @@ template <class T> [[nodiscard]] Tensor<T> transposed(View<const T> x, index_t p
   return out;
 }
 
-/// |x_i - y_j|^2 of one row i against all y, given transposed and padded to whole vectors.
-template <class T> void squared_distance_row(const T* x, const Tensor<T>& y, index_t count, T* out) {
+/// Points by columns, in panels of `column_step` points that a kernel reads from start to end: [panels, d *
+/// column_step], coordinate after coordinate. The last panel is filled up with zeros.
+template <class T> inline constexpr index_t column_step = 2 * Vec<T>::lanes;
+template <class T> [[nodiscard]] Tensor<T> column_panels(View<const T> points) {
+  constexpr index_t step = column_step<T>;
+  const index_t m = points.rows(), d = points.cols();
+  Tensor<T> out(Shape{(m + step - 1) / step, d * step});
+  for (index_t j = 0; j < m; ++j)
+    for (index_t k = 0; k < d; ++k) out(j / step, k * step + j % step) = points(j, k);
+  return out;
+}
+
+/// |x_i - y_j|^2 of points x [rows, d] against all y, given in panels, by differences: [rows, m].
+template <class T>
+void squared_distances(View<const T> x, const Tensor<T>& panels, std::type_identity_t<View<T>> out) {
   using V = Vec<T>;
-  constexpr index_t chunk = 4 * V::lanes;
-  for (index_t j = 0; j < count; j += chunk) {
-    V sum[4] = {V(0), V(0), V(0), V(0)};
-    for (index_t k = 0; k < y.rows(); ++k)
-      for (int v = 0; v < 4; ++v) {
-        const V difference = V(x[k]) - V::load(y.row(k) + j + v * V::lanes);
-        sum[v] += difference * difference;
+  constexpr index_t lanes = V::lanes, step = column_step<T>, together = 4; // rows of one panel, in registers
+  const index_t rows = out.rows(), m = out.cols(), d = x.cols();
+  for (index_t i = 0; i < rows; i += together) {
+    const T* at[together];
+    for (index_t r = 0; r < together; ++r) at[r] = x.row(std::min(i + r, rows - 1));
+    for (index_t p = 0; p < panels.rows(); ++p) {
+      V sum[together][2];
+#pragma GCC unroll 4
+      for (index_t r = 0; r < together; ++r) sum[r][0] = sum[r][1] = V(0);
+      for (index_t k = 0; k < d; ++k) {
+        const T* y = panels.row(p) + k * step;
+        const V y0 = V::load(y), y1 = V::load(y + lanes);
+#pragma GCC unroll 4
+        for (index_t r = 0; r < together; ++r) {
+          const V xk(at[r][k]), d0 = xk - y0, d1 = xk - y1;
+          sum[r][0] = fused_multiply_add(d0, d0, sum[r][0]);
+          sum[r][1] = fused_multiply_add(d1, d1, sum[r][1]);
+        }
       }
-    for (int v = 0; v < 4; ++v) {
-      const index_t at = j + v * V::lanes;
-      if (at + V::lanes <= count)
-        sum[v].store(out + at);
-      else if (at < count)
-        sum[v].store(out + at, count - at);
+      for (index_t r = 0; r < std::min(together, rows - i); ++r)
+        for (index_t v = 0; v < 2; ++v) {
+          const index_t j = p * step + v * lanes;
+          if (j + lanes <= m)
+            sum[r][v].store(out.row(i + r) + j);
+          else if (j < m)
+            sum[r][v].store(out.row(i + r) + j, m - j);
+        }
     }
   }
 }
@@ -229,12 +255,13 @@ template <class B, class C, class T = typename B::compute_t>
   const auto d = static_cast<std::size_t>(x.cols());
   Tensor<T> out(Shape{n, m});
   if constexpr (RadialCost<C, T> && !is_reference_v<B>) {
-    constexpr index_t chunk = 4 * Vec<T>::lanes;
-    const Tensor<T> columns = detail::transposed<T>(y, (m + chunk - 1) / chunk * chunk);
-    detail::for_each_row(be, n, [&](index_t i) {
-      T* row = out.row(i);
-      detail::squared_distance_row(x.row(i), columns, m, row);
-      for (index_t j = 0; j < m; ++j) row[j] = cost.of_squared_distance(row[j]);
+    const Tensor<T> panels = detail::column_panels(y);
+    be.for_each((n + detail::row_block - 1) / detail::row_block, [&](index_t block) {
+      const FlushDenormals flush; // on every thread alike, whatever the caller's setting
+      const index_t first = block * detail::row_block, rows = std::min(detail::row_block, n - first);
+      const View<T> to = out.view().row_block(first, rows);
+      detail::squared_distances(x.row_block(first, rows), panels, to);
+      for (index_t k = 0; k < rows * m; ++k) to.data[k] = cost.of_squared_distance(to.data[k]);
     });
   } else {
     detail::for_each_row(be, n, [&](index_t i) {

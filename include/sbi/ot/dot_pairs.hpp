@@ -39,16 +39,14 @@ template <class B, class T>
 /// Keys and biases of all columns, in units of log 2, in panels of `step` columns that a kernel reads from
 /// start to end. The last panel is filled up with columns whose biases make them count for nothing.
 template <class T> struct PackedKeys {
-  static constexpr index_t step = 2 * Vec<T>::lanes;
+  static constexpr index_t step = column_step<T>;
   index_t width;       ///< d
   Tensor<T> panels;    ///< [panels, d * step]
   std::vector<T> bias; ///< [panels * step]
 
   PackedKeys(const DotForm<T>& form, std::span<const T> log_b, std::span<const T> g, double eps)
-      : width(form.k.cols()), panels(Shape{(form.k.rows() + step - 1) / step, width * step}),
+      : width(form.k.cols()), panels(column_panels<T>(form.k.view())),
         bias(static_cast<std::size_t>(panels.rows() * step), -std::numeric_limits<T>::infinity()) {
-    for (index_t j = 0; j < form.k.rows(); ++j)
-      for (index_t k = 0; k < width; ++k) panels(j / step, k * step + j % step) = form.k(j, k);
     for (std::size_t j = 0; j < log_b.size(); ++j)
       if (is_finite(log_b[j])) // without weight it stays minus infinity, whatever the potential is
         bias[j] = static_cast<T>(

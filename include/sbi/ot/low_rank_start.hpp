@@ -86,15 +86,15 @@ private:
   }
   /// Labels the points by the nearest centre; whether any label has changed.
   bool assign(const Tensor<T>& centres) {
-    constexpr index_t lane_chunk = 4 * Vec<T>::lanes; // what squared_distance_row reads at a time
     const index_t r = centres.rows();
-    const Tensor<T> columns = transposed<T>(centres.view(), (r + lane_chunk - 1) / lane_chunk * lane_chunk);
+    const Tensor<T> panels = column_panels<T>(centres.view());
     return chunk_sums(be_, x_.rows(), 1, [&](index_t first, index_t count, double* changes) {
              const ArenaScope scope(be_.arena());
-             T* to = be_.arena().template array<T>(r);
+             const View<T> distances(be_.arena().template array<T>(count * r), Shape{count, r});
+             squared_distances(x_.row_block(first, count), panels, distances);
              for (index_t i = first; i < first + count; ++i) {
                const auto at = static_cast<std::size_t>(i);
-               squared_distance_row(x_.row(i), columns, r, to);
+               const T* to = distances.row(i - first);
                const index_t nearest = std::min_element(to, to + r) - to;
                if (nearest != label_[at]) ++*changes;
                label_[at] = nearest, distance_[at] = to[nearest];
