@@ -119,7 +119,7 @@ __global__ void directions(const T* points, int count, int padded, int width, do
 }
 
 [[nodiscard]] int filled_up(int width) {
-  for (int w : {2, 3, 4, 6, 8, 12, 16})
+  for (int w : narrow_widths)
     if (width <= w) return w;
   return (width + width_step - 1) / width_step * width_step;
 }

@@ -10,6 +10,8 @@
 #include <sbi/ot/cuda_pairs.hpp>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 #include <vector>
 
 namespace sbi::ot::detail {
@@ -22,8 +24,19 @@ using sbi::detail::OnDeviceScope;
 
 inline constexpr double log2_e_of_device = 1.4426950408889634, log_2_of_device = 0.6931471805599453;
 inline constexpr int cloud_block = 128; ///< clouds are filled up to a multiple of it
-inline constexpr int narrow_width = 16; ///< up to it a row's coordinates are held in registers
-inline constexpr int width_step = 8;    ///< beyond, coordinates are filled up to a multiple of it
+/// Widths that have kernels of their own, which hold a row's coordinates in registers; clouds of fewer
+/// coordinates are filled up to the next.
+inline constexpr std::array narrow_widths{2, 3, 4, 6, 8, 12, 16};
+inline constexpr int narrow_width = narrow_widths.back();
+inline constexpr int width_step = 8; ///< beyond, coordinates are filled up to a multiple of it
+
+/// f.operator()<width>() for a narrow width; false for any other.
+template <class F> bool with_narrow_width(int width, F&& f) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return ((width == narrow_widths[I] && (f.template operator()<narrow_widths[I]>(), true)) || ...);
+  }
+  (std::make_index_sequence<narrow_widths.size()>{});
+}
 
 /// Coordinate k of point i at points[k * padded + i], so that neighbouring threads read neighbouring points.
 /// What is filled up is 0.

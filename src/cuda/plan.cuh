@@ -244,29 +244,7 @@ template <class T> void launch_plan(const CudaContext& on, const PlanTask<T>& ta
                     static_cast<unsigned>(p.splits));
     plan_narrow<T, D, plan_rows<T>(D)><<<grid, narrow_threads, 0, on.stream()>>>(task);
   };
-  switch (task.width) {
-  case 2:
-    narrow.template operator()<2>();
-    break;
-  case 3:
-    narrow.template operator()<3>();
-    break;
-  case 4:
-    narrow.template operator()<4>();
-    break;
-  case 6:
-    narrow.template operator()<6>();
-    break;
-  case 8:
-    narrow.template operator()<8>();
-    break;
-  case 12:
-    narrow.template operator()<12>();
-    break;
-  case 16:
-    narrow.template operator()<16>();
-    break;
-  default: {
+  if (!with_narrow_width(task.width, narrow)) {
     constexpr std::size_t bytes = plan_tile_bytes<T>();
     check(cudaFuncSetAttribute(plan_tile<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(bytes)),
@@ -274,7 +252,6 @@ template <class T> void launch_plan(const CudaContext& on, const PlanTask<T>& ta
     const dim3 grid(static_cast<unsigned>(task.rows / plan_tile_size), static_cast<unsigned>(p.splits),
                     static_cast<unsigned>((task.width + plan_tile_size - 1) / plan_tile_size));
     plan_tile<T><<<grid, tile_threads, bytes, on.stream()>>>(task);
-  }
   }
   check_launch("launch of plan");
 }

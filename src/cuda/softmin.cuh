@@ -315,37 +315,15 @@ template <class T, int D> void launch_narrow(const CudaContext& context, const S
 
 template <class T> void launch_softmin(const CudaContext& context, const SoftminTask<T>& task) {
   const Partition& p = task.partition;
-  switch (task.width) {
-  case 2:
-    launch_narrow<T, 2>(context, task);
-    break;
-  case 3:
-    launch_narrow<T, 3>(context, task);
-    break;
-  case 4:
-    launch_narrow<T, 4>(context, task);
-    break;
-  case 6:
-    launch_narrow<T, 6>(context, task);
-    break;
-  case 8:
-    launch_narrow<T, 8>(context, task);
-    break;
-  case 12:
-    launch_narrow<T, 12>(context, task);
-    break;
-  case 16:
-    launch_narrow<T, 16>(context, task);
-    break;
-  default: {
+  if (!with_narrow_width(task.width, [&]<int D>() { launch_narrow<T, D>(context, task); })) {
     const dim3 grid(static_cast<unsigned>(task.rows / p.rows), static_cast<unsigned>(p.splits));
+    bool launched = false;
     if constexpr (sizeof(T) == 4)
       if (p.rows == 128) {
         softmin_tile<T, 8><<<grid, tile_threads, 0, context.stream()>>>(task);
-        break;
+        launched = true;
       }
-    softmin_tile<T, 4><<<grid, tile_threads, 0, context.stream()>>>(task);
-  }
+    if (!launched) softmin_tile<T, 4><<<grid, tile_threads, 0, context.stream()>>>(task);
   }
   check_launch("launch of softmin");
 }
