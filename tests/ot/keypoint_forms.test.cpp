@@ -386,8 +386,11 @@ TEST_CASE("ot/keypoint: two or three pairs match clusters that plain transport c
       auto o = options(c.form, c.solver, c.form == KeypointForm::with_cost ? 0.001 : 0.1);
       // The cost, about 10, pulls the wrong way, and the distortion, about 100, the right one; G < 0.7.
       o.temperature = 0.1, o.sinkhorn.epsilon = c.form == KeypointForm::with_distortion ? 1 : 0.02;
-      o.sinkhorn.tolerance = 1e-6;
+      o.sinkhorn.tolerance = o.fused.tolerance = 1e-6; // proximal points go on in ever smaller steps
       const Result r = guided(x, y, o, {}, {}, std::span(known).first(count));
+      CAPTURE(count);
+      CAPTURE(static_cast<int>(c.form));
+      CAPTURE(static_cast<int>(c.solver));
       CHECK(r.converged);
       shares += sbi::text("; ", count, " pairs, form ", static_cast<int>(c.form), ", solver ",
                           static_cast<int>(c.solver), ": ", right(r.plan));
