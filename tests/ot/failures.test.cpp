@@ -17,7 +17,6 @@ namespace {
 using Vector = std::vector<double>;
 const Cpu<double> be(1);
 const Cpu<float> single(2);
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 Tensor<double> squared(const Tensor<double>& x, const Tensor<double>& y) {
   return ot::cost_matrix(be, ot::SquaredEuclidean{}, x.view(), y.view());
@@ -358,20 +357,21 @@ TEST_CASE(
 }
 
 TEST_CASE("ot/failure 16: a bad item of a batch neither stalls nor spoils the others") {
+  const std::vector<std::size_t> kept{0, 2, 3, 5};
   std::vector<Tensor<double>> costs;
   for (std::uint64_t k = 0; k < 6; ++k) costs.push_back(random_matrix(k, 9, 7));
   costs[1](2, 2) = std::numeric_limits<double>::quiet_NaN();
   for (double& c : costs[4]) c *= 1e9; // its epsilon is nothing beside its costs
   std::vector<ot::BatchProblem<double>> problems, good;
   for (const auto& c : costs) problems.push_back({c.view(), {}, {}});
-  for (std::size_t k : {0, 2, 3, 5}) good.push_back(problems[k]);
+  for (std::size_t k : kept) good.push_back(problems[k]);
   ot::BatchOptions o;
   o.sinkhorn = options(0.05), o.sinkhorn.max_iterations = 300;
   const auto all = ot::sinkhorn_batch(be, problems, o), alone = ot::sinkhorn_batch(be, good, o);
   CHECK(all[1].status == ot::BatchStatus::invalid);
   CHECK(is_finite(all[4].value));
   std::size_t at = 0;
-  for (std::size_t k : {0, 2, 3, 5}) {
+  for (std::size_t k : kept) {
     CHECK(all[k].status == ot::BatchStatus::converged);
     CHECK(all[k].f == alone[at].f);
     CHECK(all[k].iterations == alone[at++].iterations);
