@@ -175,7 +175,8 @@ TEST_CASE("ot/pair_updates: a hundred iterations leave the potentials of the log
           // Extrapolation multiplies rounding; far from convergence, with luck, by more here or there.
           CHECK(spread(kernel.f, exact.f) < 1e-6 * mean);
           CHECK(error < 8 * error_log + 1e-5 * mean);
-          CHECK(std::abs(kernel.residual - exact.residual) < 1e-5 * exact.residual + 1e-12);
+          // What a difference of 1e-6 of the mean cost in the potentials is to entries of the plan.
+          CHECK(std::abs(kernel.residual - exact.residual) < 1e-6 / relative * exact.residual + 1e-12);
         }
 }
 
