@@ -112,9 +112,9 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
   const auto panel = [&]<int V, bool Partial>() {
     const index_t width = Partial ? cols - j : V * N;
     if (packed) transpose_into<T, N>({b + j * b_row, {width, depth}, b_row}, packed, V * N);
-    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j,
-                                    packed ? V * N : b_row, c + j, c_row, bias ? bias + j : nullptr,
-                                    accumulate, width - (V - 1) * N);
+    const T* from = packed ? packed : b ? b + j : nullptr; // products of no depth have no B
+    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, from, packed ? V * N : b_row, c + j, c_row,
+                                    bias ? bias + j : nullptr, accumulate, width - (V - 1) * N);
     j += width;
   };
   const auto whole = [&]<int V>() {
