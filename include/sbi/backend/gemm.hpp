@@ -106,15 +106,17 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
              index_t a_col, const T* b, index_t b_row, Transpose tb, T* c, index_t c_row, const T* bias,
              bool accumulate) {
   constexpr int widest = native_registers >= 32 ? 4 : 2;
+  if (rows == 0 || cols == 0) return;
+  if (depth == 0) a = b = c, a_row = a_col = b_row = 0; // not read; null pointers must not be moved either
   const ArenaScope scope(arena);
   T* packed = tb == Transpose::yes ? arena.array<T>(depth * widest * N) : nullptr;
   index_t j = 0;
   const auto panel = [&]<int V, bool Partial>() {
     const index_t width = Partial ? cols - j : V * N;
     if (packed) transpose_into<T, N>({b + j * b_row, {width, depth}, b_row}, packed, V * N);
-    const T* from = packed ? packed : b ? b + j : nullptr; // products of no depth have no B
-    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, from, packed ? V * N : b_row, c + j, c_row,
-                                    bias ? bias + j : nullptr, accumulate, width - (V - 1) * N);
+    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j,
+                                    packed ? V * N : b_row, c + j, c_row, bias ? bias + j : nullptr,
+                                    accumulate, width - (V - 1) * N);
     j += width;
   };
   const auto whole = [&]<int V>() {
