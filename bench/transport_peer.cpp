@@ -314,6 +314,7 @@ template <class T, bool gromov> void low_rank(Case<T>& c) {
   run.rank = c.options.template get<index_t>("rank");
   c.options.read("tolerance", run.tolerance), c.options.read("max_iterations", run.max_iterations);
   c.options.read("min_iterations", run.min_iterations), c.options.read("seed", run.seed);
+  c.options.read("starts", run.starts), c.options.read("trial_iterations", run.trial_iterations);
   c.options.read("start", run.start,
                  {{"clusters", ot::LowRankStart::clusters}, {"random", ot::LowRankStart::random}});
   const View<const T> x = c.matrix("x"), y = c.matrix("y");

@@ -424,7 +424,7 @@ def within(p):
 
 
 def fused(s, peers, solver, seed, with_cost):
-    """From the product plan on both sides."""
+    """From the product plan on both sides, and ours from its own starts, of which that plan is one."""
     np = s.np
     problems = list(s.problems(seed))
     for p in problems:
@@ -441,9 +441,11 @@ def fused(s, peers, solver, seed, with_cost):
         options = {"alpha": p.alpha, "outer_tolerance": 1e-14,
                    "outer_iterations": 500 if proximal else 10_000}
         return options if solver == "exact_fused" else {**options, "epsilon": p.epsilon, **inner}
-    found = s.solve(solver, problems,
-                    lambda p: {"cost_x": p.cost_x, "cost_y": p.cost_y, "cost": p.cost if with_cost else None,
-                               "start": np.outer(p.a, p.b), **weights_of(p)}, options)
+
+    def arrays(p):
+        return {"cost_x": p.cost_x, "cost_y": p.cost_y, "cost": p.cost if with_cost else None, **weights_of(p)}
+    found_from_own = s.solve(solver, problems, arrays, options)
+    found = s.solve(solver, problems, lambda p: {**arrays(p), "start": np.outer(p.a, p.b)}, options)
     name = solver + (", with a cost between" if with_cost else "")
 
     def objective(p, plan):
@@ -452,9 +454,10 @@ def fused(s, peers, solver, seed, with_cost):
         value += (1 - p.alpha) * float(np.sum(p.cost * plan)) if with_cost else 0
         return value + (p.epsilon * common.kl(plan, np.outer(p.a, p.b)) if solver == "entropic_fused" else 0)
     pot = s.row(name, "POT", limit=DESCENT, descent=True)
+    pot_own = s.row(name + ", own starts", "POT", limit=DESCENT, descent=True)
     ott = s.row(name, "OTT", limit=DESCENT, descent=True) if solver == "entropic_fused" else None
-    for p, ours in zip(problems, found):
-        plan = ours.array("plan")
+    for p, ours, own in zip(problems, found, found_from_own):
+        plan, own_plan = ours.array("plan"), own.array("plan")
         value = objective(p, plan)
         gromov = peers.ot.gromov
         bregman = {"epsilon": p.epsilon, "max_iter": 100 if proximal else 3000, "tol": 1e-10,
@@ -471,6 +474,7 @@ def fused(s, peers, solver, seed, with_cost):
             other = run(p.cost_x, p.cost_y, p.a, p.b, "square_loss",
                         **(frank_wolfe if solver == "exact_fused" else bregman))
         pot.add_descent(p.k, value, objective(p, other), plan, other)
+        pot_own.add_descent(p.k, objective(p, own_plan), objective(p, other), own_plan, other)
         if ott:
             other = np.asarray(peers.ott.gromov(
                 p.cost_x, p.cost_y, p.cost if with_cost else None, p.a, p.b, p.epsilon / (2 * p.alpha),
@@ -532,7 +536,7 @@ def entropic_gromov(s, peers):
 
 
 def low_rank(s, peers, gromov=False):
-    """Each side from its own start, k-means where the peer has it."""
+    """Each side from its own starts: one of k-means for the peers that have it, several for ours."""
     np = s.np
     problems = list(s.problems(23 if gromov else 24))
     for p in problems:
@@ -545,7 +549,7 @@ def low_rank(s, peers, gromov=False):
         p.x, p.y = p.x / scale, p.y / scale
     found = s.solve("low_rank_gromov" if gromov else "low_rank_transport", problems,
                     lambda p: {"x": p.x, "y": p.y, **weights_of(p)},
-                    lambda p: {"rank": p.rank, "tolerance": 1e-9, "max_iterations": 20_000})
+                    lambda p: {"rank": p.rank, "tolerance": 1e-7, "max_iterations": 5000, "starts": 8})
     name = "low_rank_gromov" if gromov else "low_rank_transport"
     pot, ott = (s.row(name, peer, limit=DESCENT, descent=True) for peer in ("POT", "OTT"))
     for p, ours in zip(problems, found):

@@ -140,7 +140,7 @@ TEST_CASE("ot/low_rank: slopes of the mirror step are those of finite difference
   // Of the objective as a function of free factors: Q, R and g need not be those of a plan.
   const index_t n = 7, m = 6, r = 3;
   const ot::Weights<double> wa("a", {}, n), wb("b", {}, m);
-  const ot::detail::DescentOptions unused{1e-8, 1, 1e-6, 1e-9, 1, 1, 1};
+  const ot::detail::DescentOptions unused{1e-8, 1, 1e-6, 1e-9, 1, 1};
   const auto run = [&](const auto& objective, index_t p, index_t q) {
     const auto f = random_points(8, n, p), g = random_points(9, m, q);
     const ot::detail::LowRankDescent<Cpu<double>, double, std::decay_t<decltype(objective)>> descent(
@@ -249,6 +249,26 @@ TEST_CASE("ot/low_rank: random starts descend to values like those of clusters")
     least = std::min(least, r.value);
   }
   CHECK(least == doctest::Approx(clusters).epsilon(0.02)); // a local minimum at the worst
+}
+
+TEST_CASE("ot/low_rank: of several starts the best is kept") {
+  const auto x = clustered(31, 6, 10, 2, 0.3), y = clustered(32, 6, 9, 2, 0.3);
+  auto o = options(4);
+  o.start = ot::LowRankStart::random, o.trial_iterations = 100;
+  double least = std::numeric_limits<double>::infinity(), most = 0;
+  for (o.seed = 1; o.seed <= 6; ++o.seed) {
+    const double value = gromov(x, y, {}, {}, o).value;
+    least = std::min(least, value), most = std::max(most, value);
+  }
+  CHECK(least < 0.99 * most); // single starts end in different minima
+  o.seed = 1, o.starts = 8;
+  const auto several = gromov(x, y, {}, {}, o);
+  CHECK(several.converged);
+  CHECK(several.value < 0.5 * (least + most));
+  CHECK(gromov(x, y, {}, {}, o).value == several.value);
+  o.starts = 0;
+  CHECK_THROWS_WITH_AS(std::ignore = gromov(x, y, {}, {}, o),
+                       "low-rank gromov: 0 starts of 100 iterations; want >= 1 of each", ValueError);
 }
 
 TEST_CASE("ot/low_rank: longer runs never have a worse objective") {

@@ -43,7 +43,10 @@ struct LowRankOptions {
   int max_iterations = 2000;
   int projection_iterations = 200; ///< of one projection
   LowRankStart start = LowRankStart::clusters;
-  std::uint64_t seed = 1; ///< of the start
+  /// How many starts are tried for `trial_iterations` each, the best of which goes on: the first one as
+  /// `start` says, then in turns one at random and one like the first from other random numbers.
+  int starts = 1, trial_iterations = 50;
+  std::uint64_t seed = 1; ///< of the starts
 };
 
 namespace detail {
@@ -59,6 +62,9 @@ inline void check(const char* who, const LowRankOptions& options, index_t n, ind
     throw ValueError(sbi::text(who, ": step = ", options.step, "; want > 0 and finite"));
   if (!(options.tolerance >= 0))
     throw ValueError(sbi::text(who, ": tolerance = ", options.tolerance, "; want >= 0"));
+  if (options.starts < 1 || options.trial_iterations < 1)
+    throw ValueError(sbi::text(who, ": ", options.starts, " starts of ", options.trial_iterations,
+                               " iterations; want >= 1 of each"));
   if (options.min_iterations < 0 || options.max_iterations < 1 || options.projection_iterations < 1)
     throw ValueError(sbi::text(who, ": ", options.min_iterations, " to ", options.max_iterations,
                                " iterations, ", options.projection_iterations,
@@ -93,39 +99,51 @@ template <class B, class T, class Objective, class Match>
                            .projection_tolerance =
                                std::max(0.01 * options.tolerance, sizeof(T) == 4 ? 2e-6 : 1e-13),
                            .min_iterations = options.min_iterations,
-                           .max_iterations = options.max_iterations,
                            .projection_iterations = options.projection_iterations};
   const LowRankDescent<B, T, Objective> descent(be, f.view(), g.view(), a, b, objective, run);
 
-  LogFactors<T> at;
-  const Rng rng(options.seed);
-  if (options.start == LowRankStart::clusters) {
-    // Of the coordinates alone, which are the first features.
-    const Tensor<T> px = features_of(x, length, false), py = features_of(y, length, false);
-    const Clusters<T> cx = KMeans<B, T>(be, px.view(), a)(options.rank, rng.split(1));
-    const Clusters<T> cy = KMeans<B, T>(be, py.view(), b)(options.rank, rng.split(2));
-    if (std::min(cx.centres.rows(), cy.centres.rows()) == options.rank) {
-      std::vector<index_t> same(static_cast<std::size_t>(options.rank));
-      for (std::size_t k = 0; k < same.size(); ++k) same[k] = static_cast<index_t>(k);
-      // Wide enough that a point feels more than one cluster also where clusters are points.
-      const auto temperature = [length](const Clusters<T>& c, double m2) {
-        const double width = c.within + 0.02 * m2 / (length * length);
-        return width > 0 ? width : 1;
-      };
-      at.x = soft_labels(be, px.view(), cx.centres, same, temperature(cx, x.m2));
-      at.y = soft_labels(be, py.view(), cy.centres, match(cx, cy), temperature(cy, y.m2));
+  const auto start = [&](int k) {
+    LogFactors<T> at;
+    const Rng rng = Rng(options.seed).split(static_cast<std::uint64_t>(k));
+    if (options.start == LowRankStart::clusters && k % 2 == 0) {
+      // Of the coordinates alone, which are the first features.
+      const Tensor<T> px = features_of(x, length, false), py = features_of(y, length, false);
+      const Clusters<T> cx = KMeans<B, T>(be, px.view(), a)(options.rank, rng.split(1));
+      const Clusters<T> cy = KMeans<B, T>(be, py.view(), b)(options.rank, rng.split(2));
+      if (std::min(cx.centres.rows(), cy.centres.rows()) == options.rank) {
+        std::vector<index_t> same(static_cast<std::size_t>(options.rank));
+        for (std::size_t c = 0; c < same.size(); ++c) same[c] = static_cast<index_t>(c);
+        // Wide enough that a point feels more than one cluster also where clusters are points.
+        const auto temperature = [length](const Clusters<T>& c, double m2) {
+          const double width = c.within + 0.02 * m2 / (length * length);
+          return width > 0 ? width : 1;
+        };
+        at.x = soft_labels(be, px.view(), cx.centres, same, temperature(cx, x.m2));
+        at.y = soft_labels(be, py.view(), cy.centres, match(cx, cy), temperature(cy, y.m2));
+      }
+    }
+    if (at.x.size() == 0) {
+      at.x = random_labels<T>(x.size(), options.rank, rng.split(3));
+      at.y = random_labels<T>(y.size(), options.rank, rng.split(4));
+    }
+    at.log_g = Eigen::VectorXd::Zero(options.rank);
+    descent.settle(at);
+    return at;
+  };
+  LogFactors<T> at = start(0);
+  int tried = 0;
+  if (options.starts > 1) {
+    tried = descent.run(at, options.trial_iterations).iterations;
+    for (int k = 1; k < options.starts; ++k) {
+      LogFactors<T> trial = start(k);
+      const int iterations = descent.run(trial, options.trial_iterations).iterations;
+      if (trial.value < at.value) at = std::move(trial), tried = iterations;
     }
   }
-  if (at.x.size() == 0) {
-    at.x = random_labels<T>(x.size(), options.rank, rng.split(3));
-    at.y = random_labels<T>(y.size(), options.rank, rng.split(4));
-  }
-  at.log_g = Eigen::VectorXd::Zero(options.rank);
-  descent.settle(at);
-  const auto outcome = descent.run(at);
+  const auto outcome = descent.run(at, options.max_iterations - tried);
 
   LowRankResult<T> out;
-  out.iterations = outcome.iterations, out.converged = outcome.converged;
+  out.iterations = tried + outcome.iterations, out.converged = outcome.converged;
   const Eigen::VectorXd mass = write_factor(be, at.x, a, out.q).cwiseMax(std::numeric_limits<double>::min());
   round_columns(be, b, write_factor(be, at.y, b, out.r), mass, out.r);
   out.g.assign(mass.data(), mass.data() + mass.size());

@@ -56,7 +56,7 @@ template <class T> struct LogFactors {
 
 struct DescentOptions {
   double least, first_step, tolerance, projection_tolerance;
-  int min_iterations, max_iterations, projection_iterations;
+  int min_iterations, projection_iterations;
 };
 
 template <class B, class T, class Objective> class LowRankDescent {
@@ -97,8 +97,8 @@ public:
     int iterations = 0;
     bool converged = false;
   };
-  /// Descends from `at`, which has been settled.
-  Outcome run(LogFactors<T>& at) const {
+  /// Descends from `at`, which has been settled, by at most `limit` steps.
+  Outcome run(LogFactors<T>& at, int limit) const {
     constexpr double shortest = 1e-6, longest = 100, growth = 1.5, shrink = 0.25;
     constexpr int patience = 5; // steps in a row that must change little: one may be slow by chance
     const double noise =
@@ -107,7 +107,7 @@ public:
     Outcome out;
     LogFactors<T> next;
     int still = 0;
-    while (out.iterations < options_.max_iterations && step > shortest) {
+    while (out.iterations < limit && step > shortest) {
       ++out.iterations;
       const Slopes slope = slopes(at);
       const double largest = std::max({largest_entry(f_, slope.x, a_), largest_entry(g_, slope.y, b_),
