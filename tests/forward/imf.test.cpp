@@ -8,8 +8,12 @@
 
 using sbi::Rng;
 using sbi::forward::BrokenPowerLaw;
+using sbi::forward::BulgeMasses;
 using sbi::forward::Kroupa;
+using sbi::forward::MassFunction;
+using sbi::forward::OldDiscMasses;
 using sbi::forward::Salpeter;
+using sbi::forward::ThinDiscMasses;
 
 TEST_CASE("forward/imf: means, medians and fractions of the published functions") {
   // Reference values are given to five digits.
@@ -32,6 +36,22 @@ TEST_CASE("forward/imf: Kroupa over all masses has the published normalisation")
   CHECK(imf.pdf(.05) == doctest::Approx(1.78513 * std::pow(.05, -.3)).epsilon(1e-5));
   CHECK(imf.pdf(.3) == doctest::Approx(.142810 * std::pow(.3, -1.3)).epsilon(1e-5));
   CHECK(imf.pdf(3) == doctest::Approx(.0714053 * std::pow(3, -2.3)).epsilon(1e-5));
+}
+
+TEST_CASE("forward/imf: the mass functions of Galaxia's components") {
+  static_assert(MassFunction<BrokenPowerLaw<1>> && MassFunction<BrokenPowerLaw<3>> && !MassFunction<double>);
+  const ThinDiscMasses disc;
+  CHECK(disc.lower() == .07);
+  CHECK(disc.upper() == 100);
+  CHECK(disc.pdf(.1) / disc.pdf(.2) == doctest::Approx(std::pow(2, 1.6)).epsilon(1e-12));
+  CHECK(disc.pdf(10) / disc.pdf(20) == doctest::Approx(8).epsilon(1e-12));
+  CHECK(disc.pdf(1 - 1e-12) == doctest::Approx(disc.pdf(1 + 1e-12)).epsilon(1e-9));
+  // Integrals by hand: N below 1 is (.07^-.6 - 1)/.6, above (1 - 1e-4)/2.
+  const double below = (std::pow(.07, -.6) - 1) / .6, above = (1 - 1e-4) / 2;
+  CHECK(disc.cdf(1) == doctest::Approx(below / (below + above)).epsilon(1e-12));
+  CHECK(OldDiscMasses().pdf(.1) / OldDiscMasses().pdf(.4) == doctest::Approx(2).epsilon(1e-12));
+  CHECK(OldDiscMasses(0, 4).cdf(1) == doctest::Approx(.5).epsilon(1e-12)); // sqrt(m/4)
+  CHECK(BulgeMasses().pdf(1) / BulgeMasses().pdf(10) == doctest::Approx(std::pow(10, 2.35)).epsilon(1e-12));
 }
 
 TEST_CASE("forward/imf: the quantile inverts the cumulative distribution, whose slope is the density") {

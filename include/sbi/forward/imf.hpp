@@ -6,9 +6,24 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <limits>
 
 namespace sbi::forward {
+
+/// A distribution of initial masses (solar masses) on [lower, upper], normalised to one star: density,
+/// fraction of the stars below a mass, its inverse, mean mass of a star, and a random mass. Safe to call from
+/// many threads at once.
+template <class F>
+concept MassFunction = requires(const F& f, double x, Rng& rng) {
+  { f.lower() } -> std::convertible_to<double>;
+  { f.upper() } -> std::convertible_to<double>;
+  { f.pdf(x) } -> std::convertible_to<double>;
+  { f.cdf(x) } -> std::convertible_to<double>;
+  { f.quantile(x) } -> std::convertible_to<double>;
+  { f.mean() } -> std::convertible_to<double>;
+  { f.sample(rng) } -> std::convertible_to<double>;
+};
 
 /// Initial mass function of N power laws, dN/dm ~ m^-slope[i] on [edge[i], edge[i+1]] (solar masses),
 /// continuous and normalised to one star. The cumulative distribution and its inverse are exact, so a sample
@@ -108,5 +123,23 @@ struct Kroupa : BrokenPowerLaw<3> {
   explicit Kroupa(double lower = 0.01, double upper = 100)
       : BrokenPowerLaw({0.3, 1.3, 2.3}, {0.08, 0.5}, lower, upper) {}
 };
+
+// The mass functions of the components of Galaxia (Sharma et al. 2011, ApJ 730, 3; as in its code).
+
+/// Thin disc: slopes 1.6 and 3.0 with a break at 1 solar mass.
+struct ThinDiscMasses : BrokenPowerLaw<2> {
+  explicit ThinDiscMasses(double lower = 0.07, double upper = 100)
+      : BrokenPowerLaw({1.6, 3.0}, {1}, lower, upper) {}
+};
+/// Thick disc and halo: slope 0.5. It is meant for old stars: above 1 solar mass none of them shines.
+struct OldDiscMasses : BrokenPowerLaw<1> {
+  explicit OldDiscMasses(double lower = 0.07, double upper = 100) : BrokenPowerLaw({0.5}, {}, lower, upper) {}
+};
+/// Bulge: slope 2.35.
+struct BulgeMasses : BrokenPowerLaw<1> {
+  explicit BulgeMasses(double lower = 0.07, double upper = 100) : BrokenPowerLaw({2.35}, {}, lower, upper) {}
+};
+
+static_assert(MassFunction<Salpeter> && MassFunction<Kroupa> && MassFunction<ThinDiscMasses>);
 
 } // namespace sbi::forward
