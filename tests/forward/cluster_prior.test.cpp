@@ -131,9 +131,9 @@ TEST_CASE("forward/cluster_prior: a list of clusters, smoothed") {
     av.push_back(phi(std::log10(t.a_v / .4) / kernel.log_av));
     REQUIRE(t.a_v_spread / t.a_v == doctest::Approx(.25).epsilon(1e-12));
     // two normal components: the squared angle from the centre is exponential, here across the pole
-    const auto v = detail::direction(t.longitude, t.latitude), c = detail::direction(10, 89.5);
+    const auto v = sky_vector(t.longitude, t.latitude), c = sky_vector(10, 89.5);
     const double chord =
-        std::hypot(v[0] - c[0], v[1] - c[1], v[2] - c[2]) / (kernel.direction * detail::degree);
+        std::hypot(v[0] - c[0], v[1] - c[1], v[2] - c[2]) / (kernel.direction * radians_per_degree);
     angle.push_back(1 - std::exp(-.5 * chord * chord));
   }
   for (const auto* u : {&age, &mh, &d, &radius, &av, &angle}) CHECK(distance(*u) < 1.63 / std::sqrt(n));

@@ -9,6 +9,7 @@
 #include <sbi/forward/cluster_profile.hpp>
 #include <sbi/forward/imf.hpp>
 #include <sbi/forward/multiplicity.hpp>
+#include <sbi/forward/sky.hpp>
 #include <sbi/forward/star.hpp>
 
 #include <algorithm>
@@ -17,30 +18,10 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
 #include <utility>
 #include <vector>
 
 namespace sbi::forward {
-
-namespace detail {
-
-inline constexpr double degree = std::numbers::pi / 180;
-
-/// Unit vector towards galactic longitude and latitude [degrees].
-[[nodiscard]] inline std::array<double, 3> direction(double longitude, double latitude) {
-  const double l = longitude * degree, b = latitude * degree;
-  return {std::cos(b) * std::cos(l), std::cos(b) * std::sin(l), std::sin(b)};
-}
-/// Longitude in [0, 360) and latitude [degrees] of a vector of any length.
-[[nodiscard]] inline std::array<double, 2> sky_position(const std::array<double, 3>& v) {
-  double longitude = std::atan2(v[1], v[0]) / degree;
-  if (longitude < 0) longitude += 360;
-  if (longitude >= 360) longitude = 0; // rounding of a tiny negative angle
-  return {longitude, std::atan2(v[2], std::hypot(v[0], v[1])) / degree};
-}
-
-} // namespace detail
 
 /// What the stars of a cluster have in common (theta_C).
 struct ClusterParameters {
@@ -121,7 +102,7 @@ public:
       star.log_age = theta_.log_age, star.mh = theta_.mh, star.r_v = theta_.r_v;
       std::array<double, 3> place = sample_position(profile_, rng);
       for (std::size_t k = 0; k < place.size(); ++k) place[k] += centre_[k]; // the profile is isotropic
-      const auto [longitude, latitude] = detail::sky_position(place);
+      const auto [longitude, latitude] = sky_angles(place);
       star.longitude = longitude, star.latitude = latitude;
       star.log_distance = std::log10(std::hypot(place[0], place[1], place[2]));
       star.a_v = theta_.a_v * std::exp(log_width_ * rng.normal() - 0.5 * log_width_ * log_width_);
@@ -136,7 +117,7 @@ public:
     friend Cluster;
     Members(const Cluster& cluster, const ClusterParameters& theta)
         : cluster_(&cluster), theta_(theta), profile_(cluster.shape_.with_half_light_radius(theta.radius_pc)),
-          centre_(detail::direction(theta.longitude, theta.latitude)),
+          centre_(sky_vector(theta.longitude, theta.latitude)),
           companion_scale_(cluster.scale_(theta.binary_fraction)) {
       for (double& x : centre_) x *= theta.distance_pc;
       // ln A_V is normal with this width, and its mean such that the mean of A_V is theta's.

@@ -6,6 +6,7 @@
 #include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/cluster.hpp>
+#include <sbi/forward/sky.hpp>
 
 #include <algorithm>
 #include <array>
@@ -73,9 +74,9 @@ struct ClusterPrior {
     do theta.mh = rng.normal(mh_mean, mh_sigma); // the mean is in the range, so soon one is
     while (!(theta.mh >= mh.low && theta.mh <= mh.high));
     theta.longitude = uniform(longitude);
-    theta.latitude = std::asin(rng.uniform(std::sin(latitude.low * detail::degree),
-                                           std::sin(latitude.high * detail::degree))) /
-                     detail::degree;
+    theta.latitude = std::asin(rng.uniform(std::sin(latitude.low * radians_per_degree),
+                                           std::sin(latitude.high * radians_per_degree))) /
+                     radians_per_degree;
     theta.distance_pc = log_uniform(distance_pc);
     theta.a_v = uniform(a_v);
     theta.a_v_spread = theta.a_v * uniform(relative_av_spread);
@@ -124,10 +125,10 @@ public:
     const auto factor = [&](double width) { return std::pow(10, width * rng.normal()); };
     theta.log_age += kernel_.log_age * rng.normal();
     theta.mh += kernel_.mh * rng.normal();
-    std::array<double, 3> v = detail::direction(theta.longitude, theta.latitude);
+    std::array<double, 3> v = sky_vector(theta.longitude, theta.latitude);
     for (double& x : v)
-      x += kernel_.direction * detail::degree * rng.normal(); // along the sight without effect
-    const auto [longitude, latitude] = detail::sky_position(v);
+      x += kernel_.direction * radians_per_degree * rng.normal(); // along the sight without effect
+    const auto [longitude, latitude] = sky_angles(v);
     theta.longitude = longitude, theta.latitude = latitude;
     theta.distance_pc *= factor(kernel_.log_distance);
     theta.radius_pc *= factor(kernel_.log_radius);

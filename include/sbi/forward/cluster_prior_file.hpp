@@ -5,6 +5,7 @@
 #include <sbi/core/shape.hpp>
 #include <sbi/forward/cluster.hpp>
 #include <sbi/forward/cluster_prior.hpp>
+#include <sbi/forward/sky.hpp>
 #include <sbi/io/text_file.hpp>
 
 #include <algorithm>
@@ -105,10 +106,10 @@ struct ClusterTableOptions {
     ClusterParameters theta;
     theta.log_age = value[log_age], theta.mh = value[mh];
     theta.longitude = value[l], theta.latitude = value[b], theta.distance_pc = value[distance];
-    theta.radius_pc = value[distance] * std::tan(value[r50] * detail::degree);
+    theta.radius_pc = value[distance] * std::tan(value[r50] * radians_per_degree);
     theta.stars = std::max<index_t>(1, std::llround(value[members] * options.stars_per_member));
     const double heights =
-        value[distance] * std::abs(std::sin(value[b] * detail::degree)) / options.dust_height_pc;
+        value[distance] * std::abs(std::sin(value[b] * radians_per_degree)) / options.dust_height_pc;
     const double in_dust = heights > 0 ? -std::expm1(-heights) / heights : 1; // share of the way
     theta.a_v = options.av_per_kpc * 1e-3 * value[distance] * in_dust;
     theta.a_v_spread = options.relative_av_spread * theta.a_v;

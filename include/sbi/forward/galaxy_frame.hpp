@@ -2,10 +2,10 @@
 #pragma once
 #include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
+#include <sbi/forward/sky.hpp>
 
 #include <array>
 #include <cmath>
-#include <numbers>
 
 namespace sbi::forward {
 
@@ -27,21 +27,17 @@ struct SkyDirection {
     if (!is_finite(longitude_deg) || !(std::abs(latitude_deg) <= 90))
       throw ValueError(sbi::text("sky direction: longitude ", longitude_deg, ", latitude ", latitude_deg,
                                  " degrees; want a finite longitude and a latitude of -90 to 90"));
-    constexpr double degree = std::numbers::pi / 180;
-    const double l = longitude_deg * degree, b = latitude_deg * degree;
-    unit = {std::cos(b) * std::cos(l), std::cos(b) * std::sin(l), std::sin(b)};
+    unit = sky_vector(longitude_deg, latitude_deg);
   }
   /// The direction of a vector of any length; longitude in 0 .. 360. Throws ValueError for the zero vector
   /// and for what is not finite.
   [[nodiscard]] static SkyDirection of(double x, double y, double z) {
-    const double across = std::sqrt(x * x + y * y), length = std::sqrt(across * across + z * z);
+    const double length = std::hypot(x, y, z);
     if (!is_finite(length) || !(length > 0))
       throw ValueError(sbi::text("sky direction of (", x, ", ", y, ", ", z, "); want a finite vector"));
-    constexpr double degree = std::numbers::pi / 180;
     SkyDirection out;
-    const double l = std::atan2(y, x) / degree;
-    out.longitude = l < 0 ? l + 360 : l;
-    out.latitude = std::atan2(z, across) / degree;
+    const auto [longitude, latitude] = sky_angles({x, y, z});
+    out.longitude = longitude, out.latitude = latitude;
     out.unit = {x / length, y / length, z / length};
     return out;
   }

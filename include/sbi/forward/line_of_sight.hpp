@@ -5,6 +5,7 @@
 #include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/galaxy_frame.hpp>
+#include <sbi/forward/sky.hpp>
 #include <sbi/forward/star.hpp>
 
 #include <algorithm>
@@ -209,16 +210,16 @@ public:
     if (!(patch > 0 && radius / patch <= 150))
       throw ValueError(sbi::text("cone: patches of ", patch, " degrees in a radius of ", radius,
                                  "; want at least 1/150 of the radius"));
-    const double l = axis.longitude * degree, b = axis.latitude * degree;
+    const double l = axis.longitude * radians_per_degree, b = axis.latitude * radians_per_degree;
     north_ = {-std::sin(b) * std::cos(l), -std::sin(b) * std::sin(l), std::cos(b)};
     east_ = {-std::sin(l), std::cos(l), 0};
     // A disc of half a ring's width in the middle, then rings of patches as long as they are wide.
     const int rings = static_cast<int>(std::ceil(radius / patch + 0.5));
-    const double width = radius * degree / (rings - 0.5);
+    const double width = radius * radians_per_degree / (rings - 0.5);
     for (int ring = 0; ring < rings; ++ring) {
       const double middle = ring * width;
       const double inner = from_axis(std::max(0.0, middle - width / 2));
-      const double outer = from_axis(std::min(radius * degree, middle + width / 2));
+      const double outer = from_axis(std::min(radius * radians_per_degree, middle + width / 2));
       const double around = 2 * std::numbers::pi * std::sin(middle);
       const int parts = std::max(1, static_cast<int>(std::ceil(around / width)));
       const double turn = 2 * std::numbers::pi / parts;
@@ -245,7 +246,6 @@ public:
   }
 
 private:
-  static constexpr double degree = std::numbers::pi / 180;
   struct Patch {
     double inner, outer, start, turn, until; ///< distances from the axis; azimuths; stars up to here
     LineOfSight<G> line;

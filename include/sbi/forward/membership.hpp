@@ -7,6 +7,7 @@
 #include <sbi/forward/cluster.hpp>
 #include <sbi/forward/cluster_profile.hpp>
 #include <sbi/forward/passband.hpp>
+#include <sbi/forward/sky.hpp>
 #include <sbi/forward/star.hpp>
 
 #include <algorithm>
@@ -111,8 +112,8 @@ public:
   Membership(const ClusterParameters& theta, const P& shape, FieldParallaxes field, double opening,
              double member_share)
       : profile_(shape.with_half_light_radius(theta.radius_pc)), field_(std::move(field)),
-        centre_(detail::direction(theta.longitude, theta.latitude)), distance_(theta.distance_pc),
-        opening_(opening * detail::degree), share_(member_share) {
+        centre_(sky_vector(theta.longitude, theta.latitude)), distance_(theta.distance_pc),
+        opening_(opening * radians_per_degree), share_(member_share) {
     theta.check();
     if (!(opening > 0 && opening < 90))
       throw ValueError(sbi::text("membership: opening ", opening, " degrees; want above 0 and below 90"));
@@ -129,8 +130,8 @@ public:
   [[nodiscard]] double operator()(double longitude, double latitude, double parallax, double error) const {
     const double angle = separation(longitude, latitude);
     if (!(angle <= opening_))
-      throw ValueError(sbi::text("membership: a star ", angle / detail::degree,
-                                 " degrees from the centre; want at most ", opening_ / detail::degree));
+      throw ValueError(sbi::text("membership: a star ", angle / radians_per_degree,
+                                 " degrees from the centre; want at most ", opening_ / radians_per_degree));
     const bool seen = !is_missing(parallax);
     if (seen && !(error > 0 && is_finite(error)))
       throw ValueError(sbi::text("membership: parallax error ", error, " mas; want a positive value"));
@@ -142,7 +143,7 @@ public:
 private:
   /// Angle to the centre [rad], from the chord: exact where the angle is small.
   [[nodiscard]] double separation(double longitude, double latitude) const {
-    const std::array<double, 3> v = detail::direction(longitude, latitude);
+    const std::array<double, 3> v = sky_vector(longitude, latitude);
     const double chord = std::hypot(v[0] - centre_[0], v[1] - centre_[1], v[2] - centre_[2]);
     return 2 * std::asin(std::min(1.0, 0.5 * chord));
   }
