@@ -61,7 +61,7 @@ TEST_CASE("forward/dust_map: the exponential disc against adaptive quadrature") 
           CAPTURE(distance);
           const double want = oracle(disc, longitude, latitude, distance / 1000);
           // The promise is 1e-6; the oracle's own error is 1e-9.
-          CHECK(std::abs(dust.a_v(longitude, latitude, distance) / want - 1) < 1e-6);
+          CHECK(std::abs(dust(longitude, latitude, distance) / want - 1) < 1e-6);
         }
   }
 }
@@ -72,24 +72,24 @@ TEST_CASE("forward/dust_map: the exponential disc in its analytic limits") {
   const ExponentialDust dust(disc);
   const double rho = disc.density, h = disc.scale_height, z = disc.sun_height, length = disc.scale_length;
   // To the poles R does not change: rho h exp(-z/h) above the Sun, and below it the plane is crossed once.
-  CHECK(dust.a_v(0, 90, infinity) == doctest::Approx(rho * h * std::exp(-z / h)).epsilon(tolerance));
-  CHECK(dust.a_v(40, -90, 1e6) == doctest::Approx(rho * h * (2 - std::exp(-z / h))).epsilon(tolerance));
-  CHECK(dust.a_v(0, 90, 200) ==
+  CHECK(dust(0, 90, infinity) == doctest::Approx(rho * h * std::exp(-z / h)).epsilon(tolerance));
+  CHECK(dust(40, -90, 1e6) == doctest::Approx(rho * h * (2 - std::exp(-z / h))).epsilon(tolerance));
+  CHECK(dust(0, 90, 200) ==
         doctest::Approx(rho * h * (std::exp(-z / h) - std::exp(-(z + 0.2) / h))).epsilon(tolerance));
   // In the plane, from a Sun in the plane: away from the centre, towards it, and beyond it.
   DustDisc flat = disc;
   flat.sun_height = 0;
   const ExponentialDust in_plane(flat);
-  CHECK(in_plane.a_v(180, 0, infinity) == doctest::Approx(rho * length).epsilon(tolerance));
-  CHECK(in_plane.a_v(180, 0, 3000) ==
+  CHECK(in_plane(180, 0, infinity) == doctest::Approx(rho * length).epsilon(tolerance));
+  CHECK(in_plane(180, 0, 3000) ==
         doctest::Approx(rho * length * (1 - std::exp(-3 / length))).epsilon(tolerance));
-  CHECK(in_plane.a_v(0, 0, 5000) ==
+  CHECK(in_plane(0, 0, 5000) ==
         doctest::Approx(rho * length * (std::exp(5 / length) - 1)).epsilon(tolerance));
   const double centre = std::exp(8 / length);
-  CHECK(in_plane.a_v(0, 0, infinity) == doctest::Approx(rho * length * (2 * centre - 1)).epsilon(tolerance));
+  CHECK(in_plane(0, 0, infinity) == doctest::Approx(rho * length * (2 * centre - 1)).epsilon(tolerance));
   // Nearby it is the local density times the distance.
-  CHECK(in_plane.a_v(77, 0, 1e-3) == doctest::Approx(rho * 1e-6).epsilon(1e-6));
-  CHECK(dust.a_v(77, 12, 0) == 0);
+  CHECK(in_plane(77, 0, 1e-3) == doctest::Approx(rho * 1e-6).epsilon(1e-6));
+  CHECK(dust(77, 12, 0) == 0);
 }
 
 TEST_CASE("forward/dust_map: the exponential disc grows with distance and is symmetric in longitude") {
@@ -98,16 +98,16 @@ TEST_CASE("forward/dust_map: the exponential disc grows with distance and is sym
     for (double latitude : {-40.0, -1.0, 0.0, 5.0}) {
       double before = 0;
       for (double distance = 1; distance < 1e5; distance *= 1.5) {
-        const double a_v = dust.a_v(longitude, latitude, distance);
+        const double a_v = dust(longitude, latitude, distance);
         CHECK(a_v >= before * (1 - 1e-7)); // within the accuracy of the quadrature where it has ended
         before = a_v;
-        CHECK(a_v == doctest::Approx(dust.a_v(360 - longitude, latitude, distance)).epsilon(1e-12));
+        CHECK(a_v == doctest::Approx(dust(360 - longitude, latitude, distance)).epsilon(1e-12));
       }
     }
   // The density is a factor.
   DustDisc thick;
   thick.density = 2.1;
-  CHECK(ExponentialDust(thick).a_v(20, 1, 900) == doctest::Approx(3 * dust.a_v(20, 1, 900)).epsilon(1e-12));
+  CHECK(ExponentialDust(thick)(20, 1, 900) == doctest::Approx(3 * dust(20, 1, 900)).epsilon(1e-12));
 }
 
 TEST_CASE("forward/dust_map: a grid is linear in distance within a cell") {
@@ -123,16 +123,16 @@ TEST_CASE("forward/dust_map: a grid is linear in distance within a cell") {
     const auto [l, b] = cells.centre(c);
     const auto n = static_cast<double>(c + 1);
     CHECK(map.covers(l, b));
-    CHECK(map.a_v(l, b, 0) == 0);
-    CHECK(map.a_v(l, b, 50) == doctest::Approx(0.05 * n).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 100) == doctest::Approx(0.1 * n).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 150) == doctest::Approx(0.2 * n).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 650) == doctest::Approx(1.25 * n).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 1000) == doctest::Approx(2 * n).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 5000) == map.a_v(l, b, 1000)); // the dust ends with the map
+    CHECK(map(l, b, 0) == 0);
+    CHECK(map(l, b, 50) == doctest::Approx(0.05 * n).epsilon(1e-14));
+    CHECK(map(l, b, 100) == doctest::Approx(0.1 * n).epsilon(1e-14));
+    CHECK(map(l, b, 150) == doctest::Approx(0.2 * n).epsilon(1e-14));
+    CHECK(map(l, b, 650) == doctest::Approx(1.25 * n).epsilon(1e-14));
+    CHECK(map(l, b, 1000) == doctest::Approx(2 * n).epsilon(1e-14));
+    CHECK(map(l, b, 5000) == map(l, b, 1000)); // the dust ends with the map
     Rng rng(1);
     const auto [l2, b2] = cells.draw(c, rng);
-    CHECK(map.a_v(l2, b2, 150) == map.a_v(l, b, 150)); // all over the cell
+    CHECK(map(l2, b2, 150) == map(l, b, 150)); // all over the cell
   }
 }
 
@@ -144,8 +144,8 @@ TEST_CASE("forward/dust_map: a grid of densities, and one made of the disc") {
   const GridDust map(cells, distances, density, GridDust::Values::density);
   for (index_t c : {0, 17, 47}) {
     const auto [l, b] = cells.centre(c);
-    CHECK(map.a_v(l, b, 60) == doctest::Approx(0.06).epsilon(1e-14));
-    CHECK(map.a_v(l, b, 200) == doctest::Approx(0.1 + 0.025 * static_cast<double>(c)).epsilon(1e-14));
+    CHECK(map(l, b, 60) == doctest::Approx(0.06).epsilon(1e-14));
+    CHECK(map(l, b, 200) == doctest::Approx(0.1 + 0.025 * static_cast<double>(c)).epsilon(1e-14));
   }
   // A fine map of the disc gives the disc back where it was asked.
   const ExponentialDust disc;
@@ -154,14 +154,14 @@ TEST_CASE("forward/dust_map: a grid of densities, and one made of the disc") {
   for (int i = 1; i <= 40; ++i) steps.push_back(50 * i);
   for (index_t c = 0; c < fine.count(); ++c) {
     const auto [l, b] = fine.centre(c);
-    for (double d : steps) a_v.push_back(disc.a_v(l, b, d));
+    for (double d : steps) a_v.push_back(disc(l, b, d));
   }
   const GridDust grid(fine, steps, a_v);
   for (index_t c = 0; c < fine.count(); c += 11) {
     const auto [l, b] = fine.centre(c);
-    CHECK(grid.a_v(l, b, 750) == doctest::Approx(disc.a_v(l, b, 750)).epsilon(1e-14));
+    CHECK(grid(l, b, 750) == doctest::Approx(disc(l, b, 750)).epsilon(1e-14));
     // Between entries: a chord of an exponential, off by (50 pc / 88 pc)^2 / 8 of one step at most.
-    CHECK(std::abs(grid.a_v(l, b, 775) - disc.a_v(l, b, 775)) < 0.002);
+    CHECK(std::abs(grid(l, b, 775) - disc(l, b, 775)) < 0.002);
   }
 }
 
@@ -173,7 +173,7 @@ TEST_CASE("forward/dust_map: cells without a map") {
   const auto [l, b] = cells.centre(3);
   CHECK(!map.covers(l, b));
   CHECK(map.covers(10, -40));
-  CHECK_THROWS_WITH_AS((void)map.a_v(315, 45, 100),
+  CHECK_THROWS_WITH_AS((void)map(315, 45, 100),
                        "dust map: nothing is known at longitude 315, latitude 45 degrees; want a covered "
                        "direction",
                        ValueError);
@@ -181,8 +181,8 @@ TEST_CASE("forward/dust_map: cells without a map") {
 
 TEST_CASE("forward/dust_map: constant dust") {
   const ConstantDust dust(0.4);
-  CHECK(dust.a_v(0, 0, 0) == 0.4);
-  CHECK(dust.a_v(123, -80, 1e5) == 0.4);
+  CHECK(dust(0, 0, 0) == 0.4);
+  CHECK(dust(123, -80, 1e5) == 0.4);
   CHECK_THROWS_WITH_AS(ConstantDust(-1), "constant dust: A_V = -1; want 0 or more", ValueError);
   CHECK_THROWS_AS(ConstantDust{missing}, ValueError);
 }
@@ -194,14 +194,14 @@ TEST_CASE("forward/dust_map: what is refused is named") {
   const ConstantDust constant(1);
   const auto check = [](const auto& map) {
     CHECK_THROWS_WITH_AS(
-        (void)map.a_v(10, 91, 5),
+        (void)map(10, 91, 5),
         "dust map: longitude 10, latitude 91 degrees, distance 5 pc; want a finite longitude, "
         "a latitude of -90 to 90, a distance >= 0",
         ValueError);
-    CHECK_THROWS_AS((void)map.a_v(10, 0, -5), ValueError);
-    CHECK_THROWS_AS((void)map.a_v(10, 0, missing), ValueError);
-    CHECK_THROWS_AS((void)map.a_v(missing, 0, 5), ValueError);
-    CHECK_THROWS_AS((void)map.a_v(infinity, 0, 5), ValueError);
+    CHECK_THROWS_AS((void)map(10, 0, -5), ValueError);
+    CHECK_THROWS_AS((void)map(10, 0, missing), ValueError);
+    CHECK_THROWS_AS((void)map(missing, 0, 5), ValueError);
+    CHECK_THROWS_AS((void)map(infinity, 0, 5), ValueError);
   };
   check(disc);
   check(grid);

@@ -56,7 +56,7 @@ void check(const GridDust& map) {
   for (index_t c = 0; c < 12; ++c) {
     const auto [l, b] = map.cells().centre(c);
     // Half way between the entries.
-    CHECK(map.a_v(l, b, 200) == doctest::Approx(0.1 * static_cast<double>(c) + 0.5).epsilon(1e-14));
+    CHECK(map(l, b, 200) == doctest::Approx(0.1 * static_cast<double>(c) + 0.5).epsilon(1e-14));
   }
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("forward/dust_map_file: the same map from all three kinds of file") {
   // As densities: 0.1 kpc at 0.5 mag/kpc, 0.1 kpc at 1.5 mag/kpc.
   const GridDust density = read_dust_map(folder / "map.npy", GridDust::Values::density);
   const auto [l, b] = density.cells().centre(5);
-  CHECK(density.a_v(l, b, 200) == doctest::Approx(0.2).epsilon(1e-14));
+  CHECK(density(l, b, 200) == doctest::Approx(0.2).epsilon(1e-14));
 }
 
 TEST_CASE("forward/dust_map_file: a cell of NaN is not covered") {

@@ -3,11 +3,13 @@
 #include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
 #include <sbi/core/shape.hpp>
+#include <sbi/forward/sky.hpp>
 #include <sbi/forward/sky_cells.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <numbers>
 #include <utility>
@@ -40,8 +42,17 @@ template <class F> double gauss8(double a, double b, const F& f) {
 
 } // namespace detail
 
-// Every map says with a_v(longitude, latitude, distance) how much dust there is from the Sun to a place:
-// galactic degrees, parsec, magnitudes of A_V. All are safe to call from many threads at once.
+/// How much dust there is from the Sun to a place: A_V [mag] of galactic longitude and latitude [degrees] and
+/// distance [pc]. Safe to call from many threads at once.
+template <class D>
+concept DustMap = requires(const D& a_v, double longitude, double latitude, double distance) {
+  { a_v(longitude, latitude, distance) } -> std::convertible_to<double>;
+};
+
+/// A clear sky.
+struct NoDust {
+  double operator()(double, double, double) const { return 0; }
+};
 
 /// One A_V [mag] for every line of sight and distance: a screen in front of all stars.
 class ConstantDust {
@@ -51,13 +62,9 @@ public:
     if (!(a_v >= 0) || !is_finite(a_v))
       throw ValueError(text("constant dust: A_V = ", a_v, "; want 0 or more"));
   }
-  [[nodiscard]] double a_v(double longitude_deg, double latitude_deg, double distance_pc) const {
+  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
     detail::check_sight_line(longitude_deg, latitude_deg, distance_pc);
     return a_v_;
-  }
-  /// The same: a map may stand where a function of longitude, latitude and distance is wanted.
-  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
-    return a_v(longitude_deg, latitude_deg, distance_pc);
   }
 
 private:
@@ -98,12 +105,12 @@ public:
   [[nodiscard]] const DustDisc& disc() const { return disc_; }
 
   /// A_V [mag] from the Sun to there, to 1e-6 relative. Throws ValueError for no such place.
-  [[nodiscard]] double a_v(double longitude_deg, double latitude_deg, double distance_pc) const {
+  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
     detail::check_sight_line(longitude_deg, latitude_deg, distance_pc);
-    constexpr double degree = std::numbers::pi / 180;
-    const double sin_b = std::sin(latitude_deg * degree), cos_b = std::cos(latitude_deg * degree);
-    const double ahead = disc_.sun_radius * std::cos(longitude_deg * degree);
-    const double aside = disc_.sun_radius * std::sin(longitude_deg * degree);
+    const double sin_b = std::sin(latitude_deg * radians_per_degree),
+                 cos_b = std::cos(latitude_deg * radians_per_degree);
+    const double ahead = disc_.sun_radius * std::cos(longitude_deg * radians_per_degree);
+    const double aside = disc_.sun_radius * std::sin(longitude_deg * radians_per_degree);
     const auto radius = [&](double s) { return std::hypot(aside, s * cos_b - ahead); };
     const auto density = [&](double s) {
       return std::exp((disc_.sun_radius - radius(s)) / disc_.scale_length -
@@ -141,10 +148,6 @@ public:
         }
     }
     return disc_.density * sum;
-  }
-  /// The same: a map may stand where a function of longitude, latitude and distance is wanted.
-  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
-    return a_v(longitude_deg, latitude_deg, distance_pc);
   }
 
 private:
@@ -200,7 +203,7 @@ public:
   }
 
   /// A_V [mag] from the Sun to there. Throws ValueError for no such place and where the map is empty.
-  [[nodiscard]] double a_v(double longitude_deg, double latitude_deg, double distance_pc) const {
+  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
     detail::check_sight_line(longitude_deg, latitude_deg, distance_pc);
     const double* values = row(longitude_deg, latitude_deg);
     if (is_missing(values[0]))
@@ -211,10 +214,6 @@ public:
     if (i == distances_.size()) return values[i - 1];
     const double near = i == 0 ? 0 : distances_[i - 1], near_a_v = i == 0 ? 0 : values[i - 1];
     return near_a_v + (values[i] - near_a_v) * (distance_pc - near) / (distances_[i] - near);
-  }
-  /// The same: a map may stand where a function of longitude, latitude and distance is wanted.
-  [[nodiscard]] double operator()(double longitude_deg, double latitude_deg, double distance_pc) const {
-    return a_v(longitude_deg, latitude_deg, distance_pc);
   }
 
 private:

@@ -4,6 +4,7 @@
 #include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
+#include <sbi/forward/dust_map.hpp>
 #include <sbi/forward/galaxy_frame.hpp>
 #include <sbi/forward/sky.hpp>
 #include <sbi/forward/star.hpp>
@@ -29,16 +30,6 @@ concept StarField = requires(const G& galaxy, std::size_t i, const Galactocentri
   { galaxy.size() } -> std::convertible_to<std::size_t>;
   { galaxy.number_density(i, place) } -> std::convertible_to<double>;
   galaxy.fill(rng, i, place, star);
-};
-
-/// Extinction on the way to a star: A_V [mag] of longitude and latitude [degrees] and distance [pc].
-template <class D>
-concept DustMap = requires(const D& a_v, double longitude, double latitude, double distance) {
-  { a_v(longitude, latitude, distance) } -> std::convertible_to<double>;
-};
-
-struct NoDust {
-  double operator()(double, double, double) const { return 0; }
 };
 
 /// The part of a line of sight that stars are drawn from [pc].

@@ -4,6 +4,7 @@
 #include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/core/shape.hpp>
+#include <sbi/forward/sky.hpp>
 
 #include <algorithm>
 #include <array>
@@ -37,7 +38,7 @@ struct SkyCells {
     const auto n = static_cast<double>(n_);
     const double turn = longitude_deg / 360, quarters = 4 * (turn - std::floor(turn)); // phi / 90 degrees
     // The distance from the nearer pole in rings, n sqrt(3 (1 - |z|)), without cancellation at the pole.
-    const double r = n * std::sqrt(6.0) * std::sin((90 - std::abs(latitude_deg)) * degree / 2);
+    const double r = n * std::sqrt(6.0) * std::sin((90 - std::abs(latitude_deg)) * radians_per_degree / 2);
     if (r < n) { // polar caps: count the edges that rise and those that fall with longitude (section 4.1)
       const double t = quarters - std::floor(quarters);
       const index_t ring = std::min(whole(t * r) + whole((1 - t) * r) + 1, n_);
@@ -45,7 +46,7 @@ struct SkyCells {
       return latitude_deg > 0 ? 2 * ring * (ring - 1) + along : count() - 2 * ring * (ring + 1) + along;
     }
     const double x = n * (0.5 + quarters);
-    const double y = std::clamp(0.75 * n * std::sin(latitude_deg * degree), -0.5 * n, 0.5 * n);
+    const double y = std::clamp(0.75 * n * std::sin(latitude_deg * radians_per_degree), -0.5 * n, 0.5 * n);
     const index_t falling = whole(x - y), rising = whole(x + y);
     // Rings from the northern edge of the belt, 1 .. 2n + 1; rounding may not carry a point beyond it.
     const index_t ring = std::clamp<index_t>(n_ + 1 + falling - rising, 1, 2 * n_ + 1);
@@ -67,8 +68,6 @@ struct SkyCells {
   }
 
 private:
-  static constexpr double degree = std::numbers::pi / 180;
-
   /// A cell in the projection that makes all cells equal diamonds (Calabretta & Roukema 2007, MNRAS 381,
   /// 865): ring 0 .. 4n from the north pole, column in eighths of a turn over n, and the quarter of the sky
   /// the cell lies in, which is where the projection is cut open towards the poles. Edges: one ring and one
@@ -104,10 +103,11 @@ private:
     const double ring = d.ring + down, column = d.column + right, from_pole = std::min(ring, 4 * n - ring);
     if (from_pole >= n) {
       const double longitude = 45 * column / n;
-      return {longitude < 0 ? longitude + 360 : longitude, std::asin((2 - ring / n) * 2 / 3) / degree};
+      return {longitude < 0 ? longitude + 360 : longitude,
+              std::asin((2 - ring / n) * 2 / 3) / radians_per_degree};
     }
     const double middle = n * (2 * d.quarter + 1);
-    const double latitude = 90 - 2 * std::asin(from_pole / (n * std::sqrt(6.0))) / degree;
+    const double latitude = 90 - 2 * std::asin(from_pole / (n * std::sqrt(6.0))) / radians_per_degree;
     return {45 * ((2 * d.quarter + 1) + (column - middle) / from_pole), ring < 2 * n ? latitude : -latitude};
   }
   static index_t whole(double x) { return static_cast<index_t>(std::floor(x)); }
