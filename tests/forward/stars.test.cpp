@@ -177,7 +177,7 @@ TEST_CASE("forward/stars: settings that make no sense are refused") {
   options.prior.distance_min = 0;
   CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
   options = {};
-  options.missingness.wise = 1.2;
+  options.missingness.of(Mission::wise) = 1.2;
   CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
   options = {};
   options.prior.g_limit = -5;

@@ -8,8 +8,8 @@
 #include <sbi/forward/atmosphere.hpp>
 #include <sbi/forward/dust.hpp>
 #include <sbi/forward/imf.hpp>
-#include <sbi/forward/noise.hpp>
 #include <sbi/forward/photometry.hpp>
+#include <sbi/forward/survey_channels.hpp>
 #include <sbi/forward/tout.hpp>
 
 #include <algorithm>
