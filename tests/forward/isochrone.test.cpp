@@ -157,10 +157,91 @@ TEST_CASE(
   CHECK(short_giants.at_phase(5.5, 9.5, 0.2)->log_l == doctest::Approx(single.back().log_l));
 }
 
+TEST_CASE("forward/isochrone: an axis of one value covers that value only") {
+  const Isochrones iso({-0.08}, {9, 9.5}, [&](index_t, index_t j) { return curve(-0.08, j == 0 ? 9 : 9.5); });
+  const Isochrones both({-0.08, 0.3}, {9, 9.5},
+                        [&](index_t i, index_t j) { return curve(i == 0 ? -0.08 : 0.3, j == 0 ? 9 : 9.5); });
+  for (double log_age : {9., 9.3, 9.5}) {
+    const auto one = iso.state(0, log_age, -0.08), two = both.state(0, log_age, -0.08);
+    REQUIRE(one);
+    REQUIRE(two);
+    CHECK(one->log_l == two->log_l);
+    CHECK(one->log_teff == two->log_teff);
+  }
+  CHECK_FALSE(iso.state(0, 9.3, -0.0799));
+  CHECK_FALSE(iso.state(0, 9.3, -0.0801));
+  const Isochrones single({0}, {9}, [&](index_t, index_t) { return curve(0, 9); });
+  CHECK(single.state(0, 9, 0));
+  CHECK_FALSE(single.state(0, 9.001, 0));
+  CHECK(single.last_phase(9, 0) == 6);
+}
+
+TEST_CASE("forward/isochrone: ages further apart than the largest step are not interpolated between") {
+  const std::vector<double> ages{9, 9.1, 9.8};
+  const Isochrones iso(
+      {0, 0.5}, ages,
+      [&](index_t i, index_t j) { return curve(i == 0 ? 0 : 0.5, ages[static_cast<std::size_t>(j)]); }, 0.2);
+  CHECK(iso.state(0, 9.05, 0.2));
+  CHECK(iso.state(0, 9.1, 0.2)); // the tabulated ages themselves are there
+  CHECK(iso.state(0, 9.8, 0.2));
+  CHECK_FALSE(iso.state(0, 9.11, 0.2));
+  CHECK_FALSE(iso.state(0, 9.79, 0.2));
+  CHECK(iso.last_phase(9.5, 0.2) == 0);
+}
+
+TEST_CASE("forward/isochrone: young stars arrive on the main sequence together, between ages too") {
+  // Contracting stars below the arrival, main sequence above, with a step of 0.5 in log L between them; all
+  // from 0.1 to 100 solar masses, so that the knee moves along the arc.
+  const std::vector<double> ages{6, 6.4};
+  const auto young = [](double mh, double log_age) {
+    std::vector<IsochronePoint> out;
+    const double knee = arrival_log_mass(log_age, mh);
+    for (int i = 0; i <= 60; ++i) {
+      const double m = -1 + (knee + 1) * i / 60;
+      out.push_back({m, 2 * (m - knee) + 2, 3.8 + 0.1 * (m - knee), 4, 0});
+    }
+    for (int i = 0; i <= 60; ++i) {
+      const double m = knee + 0.01 + (2 - knee - 0.01) * i / 60;
+      out.push_back({m, 3 * (m - knee) + 1.5, 4 + 0.2 * (m - knee), 4.3, 0});
+    }
+    return out;
+  };
+  const Isochrones iso({-0.2, 0.2}, ages, [&](index_t i, index_t j) {
+    return young(i == 0 ? -0.2 : 0.2, ages[static_cast<std::size_t>(j)]);
+  });
+  const double knee = arrival_log_mass(6.2, 0);
+  CHECK(iso.last_phase(6.2, 0) == 1); // they end on the main sequence
+  // 0.16 dex lie between the two tabulated knees: at even steps of the whole arc log L is off by 0.06 there.
+  for (double d : {-0.5, -0.1, -0.02, 0.03, 0.1, 0.5}) {
+    const auto star = iso.state(knee + d, 6.2, 0);
+    REQUIRE(star);
+    CAPTURE(d);
+    CHECK(std::abs(star->log_l - (d < 0 ? 2 * d + 2 : 3 * d + 1.5)) < 0.02);
+  }
+  CHECK(iso.state(2, 6.2, 0));
+  CHECK_FALSE(iso.state(2 + 1e-6, 6.2, 0));
+}
+
+TEST_CASE("forward/isochrone: the box around the table") {
+  const EvolutionRange r = table().range();
+  CHECK(r.log_age_min == 9);
+  CHECK(r.log_age_max == 10);
+  CHECK(r.mh_min == -0.5);
+  CHECK(r.mh_max == 0.5);
+  // Lowest mass of the oldest, metal-poor isochrone; last giant of the youngest, metal-rich one.
+  CHECK(r.log_mass_min == doctest::Approx(0.3 - 0.25 - 0.025 - 0.8));
+  CHECK(r.log_mass_max == doctest::Approx(0.3 + 0.025 + 0.0241));
+  const Isochrones empty({0, 1}, {9, 10}, [](index_t, index_t) { return std::vector<IsochronePoint>{}; });
+  CHECK_FALSE(empty.state(0, 9.5, 0.5));
+  CHECK_THROWS_WITH_AS((void)empty.range(), "isochrones: none has a main sequence; want one or more",
+                       ValueError);
+}
+
 TEST_CASE("forward/isochrone: bad tables are refused by name") {
   const std::vector<double> two{9, 10};
   const auto good = [&](index_t, index_t) { return curve(0, 9); };
-  CHECK_THROWS_AS(Isochrones({0}, two, good), ValueError);
+  CHECK_THROWS_WITH_AS(Isochrones({}, two, good),
+                       "isochrones: [M/H] of 0 values; want one or more, increasing", ValueError);
   CHECK_THROWS_AS(Isochrones({0, 0}, two, good), ValueError);
   auto points = curve(0, 9);
   points[3].log_mass = -5;

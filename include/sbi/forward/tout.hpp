@@ -3,9 +3,11 @@
 #include <sbi/core/error.hpp>
 #include <sbi/forward/concepts.hpp>
 #include <sbi/forward/constants.hpp>
+#include <sbi/forward/evolution_range.hpp>
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 namespace sbi::forward {
@@ -33,6 +35,13 @@ public:
                      log_l,
                      std::log10(solar_teff) + 0.25 * log_l - 0.5 * log_r,
                      solar_log_g + log_mass - 2 * log_r};
+  }
+
+  /// At any age.
+  [[nodiscard]] EvolutionRange range() const {
+    constexpr double any = std::numeric_limits<double>::max();
+    return {std::log10(mass_min),        std::log10(mass_max),       -any, any,
+            std::log10(z_min / z_solar), std::log10(z_max / z_solar)};
   }
 
 private:
@@ -72,6 +81,6 @@ private:
   }
 };
 
-static_assert(Evolution<Tout1996>);
+static_assert(RangedEvolution<Tout1996>);
 
 } // namespace sbi::forward
