@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,42 @@ TEST_CASE("forward/passband: zero flux is not a number's logarithm") {
   const double value = mean_flux(grid, flux, passband("2MASS.J"));
   CHECK(value > 0);
   CHECK(value < 1);
+}
+
+TEST_CASE("forward/passband: AB bands, and zero points from a standard star") {
+  const Passband ks = passband("2MASS.Ks"), in_ab = ab(ks);
+  CHECK(in_ab.name == "2MASS.Ks_AB");
+  CHECK(in_ab.zero_point == ab_zero_point(ks));
+  CHECK(in_ab.transmission == ks.transmission);
+  const std::vector<double> grid = log_grid(1.5, 3, 40);
+  std::vector<double> flat(grid.size(), 1e-9);
+  // f_lambda the same at all wavelengths: AB = -2.5 log10(f lambda_p^2 / c) - 48.60.
+  const double pivot = 1e4 * pivot_wavelength(ks);
+  CHECK(std::abs(magnitude(grid, flat, in_ab) -
+                 (-2.5 * std::log10(1e-9 * pivot * pivot / light_speed) - 48.60)) < 1e-4);
+  Passband own = ks;
+  own.zero_point = vega_zero_point(ks, grid, flat);
+  CHECK(magnitude(grid, flat, own) == doctest::Approx(0).epsilon(1e-12));
+  own.zero_point = vega_zero_point(ks, grid, flat, 0.03);
+  CHECK(magnitude(grid, flat, own) == doctest::Approx(0.03).epsilon(1e-12));
+}
+
+TEST_CASE(
+    "forward/passband: fluxes that are missing or negative in the band are errors, beside it they are not") {
+  const std::vector<double> grid{1, 1.05, 1.2, 1.3, 1.5, 1.6};
+  const Passband j = passband("2MASS.J");
+  REQUIRE((j.wavelengths.front() > 1.05 && j.wavelengths.back() < 1.5));
+  CHECK(mean_flux(grid, std::vector<double>{-1, 1, 1, 1, 1, sbi::missing}, j) == doctest::Approx(1));
+  CHECK_THROWS_WITH_AS((void)mean_flux(grid, std::vector<double>{1, 1, 1, sbi::missing, 1, 1}, j),
+                       doctest::Contains("at 1.3 micron, in passband 2MASS.J; want 0 or more"),
+                       sbi::ValueError);
+  CHECK_THROWS_WITH_AS((void)mean_flux(grid, std::vector<double>{1, 1, -2, 1, 1, 1}, j),
+                       doctest::Contains("mean_flux: flux -2 at 1.2 micron"), sbi::ValueError);
+  CHECK_THROWS_AS(
+      (void)mean_flux(grid, std::vector<double>{1, 1, 1, std::numeric_limits<double>::infinity(), 1, 1}, j),
+      sbi::ValueError);
+  CHECK_THROWS_WITH_AS((void)mean_flux(std::vector<double>{1.2, 1.6}, std::vector<double>{1, 1}, j),
+                       doctest::Contains("passband 2MASS.J: runs from"), sbi::ValueError);
 }
 
 TEST_CASE("forward/passband: what is wrong is named") {

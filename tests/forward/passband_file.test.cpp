@@ -2,14 +2,19 @@
 #include "../data_file.hpp"
 
 #include <sbi/forward/passband_file.hpp>
+#include <sbi/io/fits.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 using namespace sbi;
 using namespace sbi::forward;
@@ -31,6 +36,31 @@ std::string failure(const std::string& content) {
   return "nothing was thrown";
 }
 bool contains(const std::string& s, const std::string& part) { return s.find(part) != std::string::npos; }
+struct Spectrum {
+  std::vector<double> wavelengths, flux;
+};
+Spectrum calspec(const std::string& name) {
+  const io::FitsTable table(sbi_test::data_file("calspec/" + name));
+  Spectrum s;
+  const auto w = table.numbers("WAVELENGTH"), f = table.numbers("FLUX");
+  for (std::size_t i = 0; i < w.size(); ++i)
+    if (s.wavelengths.empty() || 1e-4 * w[i] > s.wavelengths.back()) {
+      s.wavelengths.push_back(1e-4 * w[i]);
+      s.flux.push_back(f[i]);
+    }
+  return s;
+}
+Passband full(const std::string& file, std::optional<Convention> convention = {}) {
+  return read_passband(sbi_test::data_file("passbands_speclite") + "/" + file + ".ecsv", file, convention);
+}
+bool no_data() {
+  for (const char* folder : {"passbands_speclite", "calspec"})
+    if (sbi_test::data_file(folder).empty()) {
+      MESSAGE("no data folder: skipped");
+      return true;
+    }
+  return false;
+}
 std::string ecsv(const std::string& unit, const std::string& rows) {
   return "# %ECSV 0.9\n# ---\n# datatype:\n# - {name: wavelength, unit: " + unit +
          ", datatype: float64}\n# - {name: response, datatype: float64}\nwavelength response\n" + rows;
@@ -61,6 +91,61 @@ TEST_CASE("forward/passband_file: what is wrong with a curve is said") {
   CHECK(contains(failure("# %ECSV 0.9\n"), "not named 'wavelength'"));
 }
 
+TEST_CASE("forward/passband_file: a curve of energy becomes one of photons") {
+  const std::string rows = "5000 0.1\n6000 0.9\n8000 0.2\n";
+  const TextFile file(rows);
+  const Passband photon = read_passband(file.path, "x"),
+                 energy = read_passband(file.path, "x", Convention::energy);
+  CHECK(read_passband(file.path, "x", Convention::photon).transmission == photon.transmission);
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(energy.transmission[i] ==
+          doctest::Approx(photon.transmission[i] / photon.wavelengths[i]).epsilon(1e-14));
+  // int F S / int S of F = lambda^2 by hand, in steps of a straight line: S is 0.1 to 0.9 to 0.2 at 0.5, 0.6,
+  // 0.8 micron. Between the points S / lambda is taken as straight, not S: 0.4 % of this curve.
+  double top = 0, bottom = 0;
+  const int n = 3000;
+  for (int i = 0; i < n; ++i) {
+    const double w = 0.5 + 0.3 * (i + 0.5) / n;
+    const double s = w < 0.6 ? 0.1 + 8 * (w - 0.5) : 0.9 - 3.5 * (w - 0.6);
+    top += w * w * s, bottom += s;
+  }
+  const std::vector<double> grid{0.4, 1}, flux{0.16, 1}; // a power law is interpolated exactly
+  CHECK(mean_flux(grid, flux, energy) == doctest::Approx(top / bottom).epsilon(0.004));
+  CHECK(mean_flux(grid, flux, photon) > 1.01 * top / bottom);
+}
+
+TEST_CASE("forward/passband_file: a convention that the file states wins, another one wanted is an error") {
+  const std::string rows = "5000 0.1\n6000 0.9\n";
+  const double as_photon = 0.9, as_energy = 0.9 / 0.6;
+  for (const auto& [header, want] : {std::pair{"# DetectorType: 0\n", as_energy},
+                                     {"# DetectorType = '1'\n", as_photon},
+                                     {"# - {detector_type: energy}\n", as_energy},
+                                     {"# - {band: x, detector_type: photon, y: 0}\n", as_photon},
+                                     {"# DetectorTypes are listed elsewhere: 0\n", 0.},
+                                     {"# DetectorType: ccd\n", -1.}}) {
+    const TextFile file(header + rows);
+    const std::string comment = header;
+    CAPTURE(comment);
+    if (want < 0) {
+      CHECK_THROWS_WITH_AS((void)read_passband(file.path, "x"), doctest::Contains("line 1: DetectorType '"),
+                           FileError);
+      continue;
+    }
+    if (want == 0) { // says nothing
+      CHECK(read_passband(file.path, "x").transmission[1] == doctest::Approx(as_photon));
+      CHECK(read_passband(file.path, "x", Convention::energy).transmission[1] == doctest::Approx(as_energy));
+      continue;
+    }
+    CHECK(read_passband(file.path, "x").transmission[1] == doctest::Approx(want));
+    const bool photon = want == as_photon;
+    CHECK(read_passband(file.path, "x", photon ? Convention::photon : Convention::energy).transmission[1] ==
+          doctest::Approx(want));
+    CHECK_THROWS_WITH_AS(
+        (void)read_passband(file.path, "x", photon ? Convention::energy : Convention::photon),
+        doctest::Contains(photon ? "says photon, not energy" : "says energy, not photon"), FileError);
+  }
+}
+
 TEST_CASE("forward/passband_file: pivot wavelengths of the full curves") {
   const std::string folder = sbi_test::data_file("passbands_speclite");
   if (folder.empty()) {
@@ -83,4 +168,85 @@ TEST_CASE("forward/passband_file: pivot wavelengths of the full curves") {
     CAPTURE(name);
     CHECK(1e4 * pivot_wavelength(band) == doctest::Approx(pivot).epsilon(1e-4));
   }
+}
+
+TEST_CASE("forward/passband_file: the zero points of Gaia DR3 from its curves and its Vega") {
+  if (no_data()) return;
+  Spectrum vega = calspec("alpha_lyr_mod_002.fits");
+  for (double& f : vega.flux) f *= 1.02140869; // to 3.62286e-11 W/m^2/nm at 550 nm
+  // Published zero points of e-/s = P / (1e9 h c) int lambda F S dlambda in nm and W/m^2/nm, P = .7278 m^2,
+  // Vega and AB; mean wavelength int lambda S / int S.
+  for (const auto& [file, vega_zero, ab_zero, offset, mean] :
+       {std::tuple{"gaiadr3-G", 25.6873668671, 25.8010446445, .1137, 6390.2},
+        {"gaiadr3-BP", 25.3385422158, 25.3539555559, .0154, 5182.6},
+        {"gaiadr3-RP", 24.7478955012, 25.1039837393, .3561, 7825.1}}) {
+    const Passband band = full(file);
+    double photons = 0, transmission = 0; // int lambda S dlambda [nm^2], int S dlambda [nm]
+    forward::detail::band_quadrature(band.wavelengths, band, [&](std::size_t, double lambda, double w) {
+      photons += 1e6 * w, transmission += 1e3 * w / lambda;
+    });
+    const double area = .7278 / (1e9 * 6.62607015e-34 * 2.99792458e8);
+    const auto zero = [&](double flux) { return 2.5 * std::log10(area * 1e-2 * flux * photons); };
+    const double found = zero(vega_zero_point(band, vega.wavelengths, vega.flux));
+    CAPTURE(band.name);
+    CHECK(std::abs(found - vega_zero) < 3e-4); // published to .003; another quadrature of the same curves
+    CHECK(std::abs(zero(ab_zero_point(band)) - ab_zero) < 8e-4);
+    CHECK(std::abs(zero(ab_zero_point(band)) - found - offset) < 8e-4);
+    CHECK(1e4 * 1e-3 * photons / transmission == doctest::Approx(mean).epsilon(1e-5));
+  }
+  // Other Vegas in these bands: the CALSPEC spectrum, and the model without the scale.
+  const Spectrum stis = calspec("alpha_lyr_stis_011.fits"), model = calspec("alpha_lyr_mod_002.fits");
+  for (const auto& [file, name, want] : {std::tuple{"gaiadr3-G", "GaiaDR3.G", .0130},
+                                         {"gaiadr3-BP", "GaiaDR3.BP", .0075},
+                                         {"gaiadr3-RP", "GaiaDR3.RP", .0247}}) {
+    Passband band = full(file);
+    band.zero_point = passband(name).zero_point;
+    CHECK(std::abs(magnitude(stis.wavelengths, stis.flux, band) - want) < 5e-4);
+    CHECK(std::abs(magnitude(model.wavelengths, model.flux, band) - .0229) < 5e-4);
+  }
+}
+
+TEST_CASE("forward/passband_file: the speclite curves of 2MASS and WISE are of photons") {
+  if (no_data()) return;
+  const Spectrum vega = calspec("alpha_lyr_mod_002.fits");
+  // F_lambda of magnitude 0 [W/cm^2/micron = 1e3 erg/s/cm^2/A] of Cohen et al. (2003) and Jarrett et al.
+  // (2011); computed over published with the curve taken as photons and, where that is known, as energy.
+  for (const auto& [file, published, photon, energy] : {std::tuple{"twomass-J", 3.129e-13, .9992, 1.010},
+                                                        {"twomass-H", 1.133e-13, 1.0040, 0.},
+                                                        {"twomass-Ks", 4.283e-14, .9995, 0.},
+                                                        {"wise2010-W1", 8.1787e-15, 1.0015, 1.028},
+                                                        {"wise2010-W2", 2.4150e-15, 1.0010, 0.},
+                                                        {"wise2010-W3", 6.5151e-17, 1.0024, 1.200},
+                                                        {"wise2010-W4", 5.0901e-18, .976, 0.}}) {
+    const std::string name = file;
+    const double scale = 1e3 * published;
+    const auto ratio = [&](Convention convention) {
+      return vega_zero_point(full(name, convention), vega.wavelengths, vega.flux) / scale;
+    };
+    CAPTURE(name);
+    CHECK(std::abs(ratio(Convention::photon) - photon) < 5e-4);
+    if (energy > 0) CHECK(std::abs(ratio(Convention::energy) - energy) < 1e-3);
+  }
+}
+
+TEST_CASE("forward/passband_file: absolute magnitudes of the Sun on the Gaia and AB systems") {
+  if (no_data()) return;
+  const Spectrum measured = calspec("sun_reference_stis_001.fits"), model = calspec("sun_kurucz93.fits");
+  const double modulus = 5 * std::log10(10 * 206264.806); // from 1 au to 10 pc
+  for (const auto& [file, name, stis, kurucz] : {std::tuple{"gaiadr3-G", "GaiaDR3.G", 4.668, 4.673},
+                                                 {"gaiadr3-BP", "GaiaDR3.BP", 4.989, 4.997},
+                                                 {"gaiadr3-RP", "GaiaDR3.RP", 4.182, 4.185}}) {
+    Passband band = full(file);
+    band.zero_point = passband(name).zero_point;
+    CHECK(std::abs(magnitude(measured.wavelengths, measured.flux, band) + modulus - stis) < 0.0015);
+    CHECK(std::abs(magnitude(model.wavelengths, model.flux, band) + modulus - kurucz) < 0.0015);
+  }
+  for (const auto& [file, want] : {std::pair{"twomass-J", 4.559},
+                                   {"twomass-H", 4.707},
+                                   {"twomass-Ks", 5.135},
+                                   {"wise2010-W1", 5.950},
+                                   {"wise2010-W2", 6.617},
+                                   {"wise2010-W3", 8.417},
+                                   {"wise2010-W4", 9.887}})
+    CHECK(std::abs(magnitude(model.wavelengths, model.flux, ab(full(file))) + modulus - want) < 0.001);
 }

@@ -57,8 +57,9 @@ inline std::vector<double> rebin(const std::vector<double>& wavelengths, const s
 /// g>-0.0a+0.0.BT-Settl.spec.txt[.gz] of wavelength [A] and surface flux [erg/s/cm^2/A]. The models have tens
 /// of thousands of wavelengths, each its own, so they are averaged in equal steps of ln(wavelength),
 /// 1/`resolution` apart, from 0.1 to 30 micron (where the files end); the integral of the flux is kept.
-/// Temperatures known for some gravities only are filled in between (`fill_gaps`). Throws FileError if no
-/// file is in range or one is not a spectrum.
+/// Temperatures known for some gravities only are filled in between (`fill_gaps`). The files hold sigma T^4
+/// to 1 % at log g 4.5 from 3000 K on, 3 % less at log g 2.5, and scatter by up to 18 % below 3000 K. Throws
+/// FileError if no file is in range or one is not a spectrum.
 [[nodiscard]] inline SpectralGrid read_bt_settl_grid(const std::string& folder, GridRange range = {},
                                                      double resolution = 500, int threads = 0) {
   struct File {

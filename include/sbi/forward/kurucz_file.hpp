@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sbi::forward {
@@ -34,30 +34,42 @@ inline bool parse_kurucz_name(std::string_view name, double& mh, double& teff) {
 } // namespace detail
 
 /// Reads an ATLAS9 grid as STScI distributes it (Kurucz 1993; Castelli & Kurucz 2004): one FITS table for
-/// each [M/H] and T_eff, <name>{m|p}<ten times [M/H]>_<T_eff>.fits[.gz], anywhere below `folder`; columns
-/// WAVELENGTH [A] and g00, g05, .. g50, the surface flux [erg/s/cm^2/A] at log g = 0, 0.5, .. 5, all zero
-/// where there is no model. Throws FileError if no file is in range or the files differ in their wavelengths.
-[[nodiscard]] inline SpectralGrid read_kurucz_grid(const std::string& folder, GridRange range = {}) {
+/// each [M/H] and T_eff, <name>{m|p}<ten times [M/H]>_<T_eff>.fits[.gz], anywhere below one of the folders;
+/// columns WAVELENGTH [A] and g00, g05, .. g50, the surface flux [erg/s/cm^2/A] at log g = 0, 0.5, .. 5, all
+/// zero where there is no model. Throws FileError if no file is in range, two hold the same model, or the
+/// files differ in their wavelengths.
+[[nodiscard]] inline SpectralGrid read_kurucz_grid(const std::vector<std::string>& folders,
+                                                   GridRange range = {}) {
   struct File {
     double mh, teff;
     std::string path;
   };
   std::vector<File> files;
-  if (!std::filesystem::is_directory(folder)) throw FileError(text(folder, ": no such folder"));
   std::vector<double> teffs, mhs;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    File f{0, 0, entry.path().string()};
-    if (!detail::parse_kurucz_name(entry.path().filename().string(), f.mh, f.teff) ||
-        f.teff < range.teff_min || f.teff > range.teff_max || f.mh < range.mh_min - 1e-9 ||
-        f.mh > range.mh_max + 1e-9)
-      continue;
-    teffs.push_back(f.teff);
-    mhs.push_back(f.mh);
-    files.push_back(std::move(f));
+  for (const std::string& folder : folders) {
+    if (!std::filesystem::is_directory(folder)) throw FileError(text(folder, ": no such folder"));
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      File f{0, 0, entry.path().string()};
+      if (!detail::parse_kurucz_name(entry.path().filename().string(), f.mh, f.teff) ||
+          f.teff < range.teff_min || f.teff > range.teff_max || f.mh < range.mh_min - 1e-9 ||
+          f.mh > range.mh_max + 1e-9)
+        continue;
+      teffs.push_back(f.teff);
+      mhs.push_back(f.mh);
+      files.push_back(std::move(f));
+    }
   }
+  std::sort(files.begin(), files.end(),
+            [](const File& x, const File& y) { return std::pair(x.mh, x.teff) < std::pair(y.mh, y.teff); });
+  const auto twin = std::adjacent_find(files.begin(), files.end(), [](const File& x, const File& y) {
+    return x.mh == y.mh && x.teff == y.teff;
+  });
+  if (twin != files.end())
+    throw FileError(text(twin->path, " and ", (twin + 1)->path, ": the same [M/H] and T_eff; want one file"));
   if (files.empty())
-    throw FileError(
-        text(folder, ": no file like kp00_5750.fits with T_eff ", range.teff_min, " to ", range.teff_max));
+    throw FileError(text(folders.empty() ? "no folder" : folders[0],
+                         ": no file like kp00_5750.fits with T_eff ", range.teff_min, " to ",
+                         range.teff_max));
   for (auto* axis : {&teffs, &mhs}) {
     std::sort(axis->begin(), axis->end());
     axis->erase(std::unique(axis->begin(), axis->end()), axis->end());
@@ -89,6 +101,9 @@ inline bool parse_kurucz_name(std::string_view name, double& mh, double& teff) {
     }
   }
   return grid;
+}
+[[nodiscard]] inline SpectralGrid read_kurucz_grid(const std::string& folder, GridRange range = {}) {
+  return read_kurucz_grid(std::vector{folder}, range);
 }
 
 } // namespace sbi::forward

@@ -125,10 +125,18 @@ template <class F> void band_quadrature(std::span<const double> wavelengths, con
   return f_nu * light_speed / (angstrom * angstrom);
 }
 
+/// The band for AB magnitudes: the zero point of the AB system, "_AB" behind the name.
+[[nodiscard]] inline Passband ab(Passband band) {
+  band.zero_point = ab_zero_point(band);
+  band.name += "_AB";
+  return band;
+}
+
 /// Photon-weighted mean flux density <F> = int lambda F S / int lambda S of a spectrum given at increasing
 /// wavelengths [micron], in the unit of the flux. Between its points the spectrum is a power law (a straight
-/// line where a flux is not positive): on coarse infrared grids linear interpolation is wrong by magnitudes.
-/// Throws ShapeError for unequal lengths, ValueError if the spectrum does not cover the band.
+/// line where a flux is 0): on coarse infrared grids linear interpolation is wrong by magnitudes. Throws
+/// ShapeError for unequal lengths, ValueError if the spectrum does not cover the band or is negative,
+/// infinite or missing somewhere in it.
 [[nodiscard]] inline double mean_flux(std::span<const double> wavelengths, std::span<const double> flux,
                                       const Passband& band) {
   if (wavelengths.size() != flux.size())
@@ -136,6 +144,10 @@ template <class F> void band_quadrature(std::span<const double> wavelengths, con
         sbi::text("mean_flux: ", wavelengths.size(), " wavelengths and ", flux.size(), " fluxes"));
   double sum = 0, norm = 0;
   detail::band_quadrature(wavelengths, band, [&](std::size_t i, double lambda, double w) {
+    for (const std::size_t k : {i, i + 1})
+      if (!(flux[k] >= 0) || !is_finite(flux[k]))
+        throw ValueError(sbi::text("mean_flux: flux ", flux[k], " at ", wavelengths[k],
+                                   " micron, in passband ", band.name, "; want 0 or more"));
     const double a = wavelengths[i], b = wavelengths[i + 1];
     const double value =
         flux[i] > 0 && flux[i + 1] > 0
@@ -145,6 +157,13 @@ template <class F> void band_quadrature(std::span<const double> wavelengths, con
     norm += w;
   });
   return sum / norm;
+}
+
+/// The zero point [unit of the flux] on which a spectrum of Vega, or of another standard, has a magnitude: 0
+/// unless the system says otherwise. Throws as `mean_flux` does.
+[[nodiscard]] inline double vega_zero_point(const Passband& band, std::span<const double> wavelengths,
+                                            std::span<const double> vega, double vega_magnitude = 0) {
+  return mean_flux(wavelengths, vega, band) * std::pow(10, 0.4 * vega_magnitude);
 }
 
 /// Magnitude of a spectrum in F_lambda [erg/s/cm^2/A] on the band's zero point.
