@@ -4,10 +4,10 @@
 #include <sbi/core/error.hpp>
 #include <sbi/core/simd.hpp>
 #include <sbi/core/tensor.hpp>
+#include <sbi/forward/band_response.hpp>
 #include <sbi/forward/concepts.hpp>
 #include <sbi/forward/constants.hpp>
 #include <sbi/forward/exponential.hpp>
-#include <sbi/forward/passband.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -17,31 +17,23 @@
 
 namespace sbi::forward {
 
-/// Synthetic photometry of spectra that all live on one wavelength grid: the integrals <F> = int lambda F S
-/// dlambda / int lambda S dlambda become one product with precomputed weights. Between grid points lambda^4 F
-/// is linear in ln(lambda), which is linear in F and exact for a Rayleigh-Jeans tail however coarse the grid.
+/// Synthetic photometry of spectra that all live on one wavelength grid: the integrals of `BandResponse` are
+/// one product with precomputed weights.
 class Photometry {
 public:
   /// Throws ValueError if a band is not covered by the wavelengths [micron], and as `check(Passband)` does.
   Photometry(std::span<const double> wavelengths, std::vector<Passband> bands)
-      : bands_(std::move(bands)), grid_(wavelengths.size()), last_(0), first_(wavelengths.size()),
-        wavelengths_(wavelengths.begin(), wavelengths.end()), weight_(wavelengths.size() * bands_.size()) {
-    for (std::size_t b = 0; b < bands_.size(); ++b) {
-      double norm = 0;
-      detail::band_quadrature(wavelengths, bands_[b], [&](std::size_t i, double lambda, double w) {
-        const double left = wavelengths[i], right = wavelengths[i + 1];
-        const double t = std::log(lambda / left) / std::log(right / left);
-        weight_[i * bands_.size() + b] += w * (1 - t) * std::pow(left / lambda, 4);
-        weight_[(i + 1) * bands_.size() + b] += w * t * std::pow(right / lambda, 4);
-        norm += w;
-        first_ = std::min(first_, i);
-        last_ = std::max(last_, i + 2);
-      });
-      for (std::size_t i = 0; i < grid_; ++i) weight_[i * bands_.size() + b] /= norm * bands_[b].zero_point;
+      : bands_(std::move(bands)), weight_(bands_.weights(wavelengths)),
+        wavelengths_(wavelengths.begin(), wavelengths.end()), first_(wavelengths.size()) {
+    for (std::size_t i = 0; i < wavelengths.size(); ++i) {
+      const double* w = weight_.row(static_cast<index_t>(i));
+      if (std::all_of(w, w + weight_.cols(), [](double x) { return x == 0; })) continue;
+      first_ = std::min(first_, i);
+      last_ = i + 1;
     }
   }
 
-  [[nodiscard]] const std::vector<Passband>& bands() const { return bands_; }
+  [[nodiscard]] const std::vector<Passband>& bands() const { return bands_.bands(); }
 
   /// A(lambda)/A_V on the part of the grid that the bands see, as optical depth per magnitude of A_V.
   template <DustLaw D> [[nodiscard]] std::vector<double> extinction(const D& law, double r_v) const {
@@ -56,13 +48,14 @@ public:
   /// and on a_v. Throws ShapeError for other lengths.
   void magnitudes(std::span<const double> flux, std::span<const double> extinction, double a_v,
                   std::span<double> out) const {
-    if (flux.size() != grid_ || extinction.size() != last_ - first_ || out.size() != bands_.size())
+    if (flux.size() != wavelengths_.size() || extinction.size() != last_ - first_ ||
+        out.size() != bands().size())
       throw ShapeError(sbi::text("photometry: ", flux.size(), " fluxes, ", extinction.size(),
-                                 " extinctions, ", out.size(), " magnitudes; want ", grid_, ", ",
-                                 last_ - first_, ", ", bands_.size()));
+                                 " extinctions, ", out.size(), " magnitudes; want ", wavelengths_.size(),
+                                 ", ", last_ - first_, ", ", bands().size()));
     std::fill(out.begin(), out.end(), 0.0);
     const auto add = [&](std::size_t i, double light) {
-      const double* w = weight_.data() + i * bands_.size();
+      const double* w = weight_.row(static_cast<index_t>(i));
       for (std::size_t b = 0; b < out.size(); ++b) out[b] += w[b] * light;
     };
     using V = Vec<double>;
@@ -77,10 +70,10 @@ public:
   }
 
 private:
-  std::vector<Passband> bands_;
-  std::size_t grid_, last_, first_; // bands see grid points [first, last)
+  BandResponse bands_;
+  Tensor<double> weight_; // [grid, bands], over the zero point
   std::vector<double> wavelengths_;
-  std::vector<double> weight_; // [grid, bands], over the zero point
+  std::size_t first_, last_ = 0; // bands see grid points [first, last)
 };
 
 /// Apparent magnitudes of stars: an atmosphere, a dust law with its R_V, and passbands.

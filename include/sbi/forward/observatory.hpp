@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// From light to a catalogue: what surveys record of points of light.
+#pragma once
+#include <sbi/backend/backend.hpp>
+#include <sbi/core/rng.hpp>
+#include <sbi/core/tensor.hpp>
+#include <sbi/forward/band_response.hpp>
+#include <sbi/forward/concepts.hpp>
+#include <sbi/forward/selection.hpp>
+#include <sbi/forward/star_flag.hpp>
+#include <sbi/forward/survey_channels.hpp>
+#include <sbi/forward/synthesis.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sbi::forward {
+
+/// What a survey records of a star, and how.
+struct SurveyOptions {
+  /// In this order; all of them from `survey_channels`. "XP" has outcomes alone, its values are 0.
+  std::vector<std::string_view> channels{"G", "BP", "RP", "parallax", "J", "H", "Ks", "W1", "W2", "W3", "W4"};
+  /// One for each channel that is a magnitude, in their order, Vega magnitudes; empty: the embedded ones of
+  /// Gaia DR3, 2MASS and WISE.
+  std::vector<Passband> bands;
+  SelectionOptions selection;
+  double r_v_min = 2.5, r_v_max = 5.5; ///< of the dust along any line of sight
+};
+
+/// True values of some stars, without noise: values [n, channels] (Vega magnitudes, parallax in mas), NaN
+/// where the flag says that the star does not shine, and what the evolution made of the primaries (empty
+/// where there was none).
+struct SurveyTruth {
+  Tensor<double> values;
+  std::vector<StarFlag> flags;
+  std::vector<StarState> states;
+};
+
+/// The same stars as recorded: x and its standard deviation [n, channels], NaN unless the outcome [n,
+/// channels] is `observed`. A star that does not shine is `lost` in every channel.
+struct SurveyRecord {
+  SurveyTruth truth;
+  Tensor<double> x, sigma;
+  std::vector<Outcome> outcomes;
+};
+
+/// Atmospheres, a dust law and channels: records points of light whose surfaces are known. `Survey` puts an
+/// evolution before it. T is the type of the spectra: float is fast, double the reference.
+template <class T = float> class Observatory {
+public:
+  using value_type = T; ///< of the spectra
+
+  /// Throws ValueError for unknown channels and whatever `Synthesis` does not take.
+  template <BoundedDustLaw D>
+  Observatory(SpectralGrid atmosphere, const D& law, SurveyOptions options = {})
+      : Observatory(std::move(atmosphere), law, BandResponse({}), std::move(options)) {}
+  /// With a further instrument, such as Gaia's XP spectrographs, whose outputs are called spectra below.
+  template <BoundedDustLaw D, SpectralResponse R>
+  Observatory(SpectralGrid atmosphere, const D& law, const R& instrument, SurveyOptions options = {})
+      : options_(std::move(options)), channels_(channels_named(options_.channels)),
+        synthesis_(std::move(atmosphere), law, options_.r_v_min, options_.r_v_max,
+                   BandResponse(bands_of(options_)), instrument) {
+    for (const Channel& channel : channels_)
+      magnitudes_ += channel.name != "parallax" && channel.name != "XP" ? 1 : 0;
+    options_.selection.missingness.check();
+  }
+
+  [[nodiscard]] const Synthesis<T>& synthesis() const { return synthesis_; }
+  [[nodiscard]] std::span<const Channel> channels() const { return channels_; }
+  [[nodiscard]] const SurveyOptions& options() const { return options_; }
+  /// How many outputs the further instrument has.
+  [[nodiscard]] index_t spectrum_size() const { return synthesis_.outputs() - magnitudes_; }
+
+  /// True values of sources. `flags` [n] may say beforehand that one does not shine. With `spectra` [n,
+  /// spectrum_size()] also the outputs of the further instrument. Throws ShapeError for room of another size.
+  template <Backend B>
+  [[nodiscard]] SurveyTruth truth(const B& be, std::span<const LightSource> sources,
+                                  std::vector<StarFlag> flags, View<T> spectra = {}) const {
+    const auto n = static_cast<index_t>(sources.size());
+    if (flags.size() != sources.size() ||
+        (spectra && (spectra.rows() != n || spectra.cols() != spectrum_size())))
+      throw ShapeError(sbi::text("observatory: ", flags.size(), " flags, room for spectra ", spectra.shape,
+                                 "; want ", n, " and [", n, ",", spectrum_size(), "]"));
+    SurveyTruth out{Tensor<double>(Shape{n, static_cast<index_t>(channels_.size())}), std::move(flags), {}};
+    std::vector<Coverage> coverage(sources.size());
+    Tensor<T> fluxes(Shape{n, synthesis_.outputs()});
+    synthesis_.fluxes(be, sources, fluxes.view(), coverage);
+    for_each_source(be, n, [&](index_t row, std::size_t i) {
+      if (shines(out.flags[i])) out.flags[i] = std::max(out.flags[i], star_flag(coverage[i]));
+      const T* flux = fluxes.row(row);
+      for (std::size_t c = 0; c < channels_.size(); ++c) {
+        double& value = out.values(row, static_cast<index_t>(c));
+        if (!shines(out.flags[i]))
+          value = missing;
+        else if (channels_[c].name == "parallax")
+          value = std::pow(10, 3 - sources[i].log_distance);
+        else if (channels_[c].name == "XP")
+          value = 0; // it has an outcome, no value
+        else
+          value = -2.5 * std::log10(static_cast<double>(*flux++));
+      }
+      if (spectra) std::copy_n(fluxes.row(row) + magnitudes_, spectra.cols(), spectra.row(row));
+    });
+    return out;
+  }
+
+  /// What the surveys record of true values. Star i takes its luck and noise from rng.split(i). `where` has a
+  /// position a star, or none: footprints want positions. Throws ShapeError.
+  template <Backend B>
+  [[nodiscard]] SurveyRecord record(const B& be, const Rng& rng, SurveyTruth truth,
+                                    std::span<const SkyPosition> where = {}) const {
+    if (!where.empty() && where.size() != truth.flags.size())
+      throw ShapeError(sbi::text("observatory: ", where.size(), " positions; want ", truth.flags.size()));
+    SurveyRecord out{std::move(truth), {}, {}, {}};
+    const index_t n = out.truth.values.rows(), width = out.truth.values.cols();
+    out.x = out.sigma = Tensor<double>(Shape{n, width});
+    out.outcomes.assign(static_cast<std::size_t>(n * width), Outcome::lost);
+    for_each_source(be, n, [&](index_t row, std::size_t i) {
+      const std::span<double> x(out.x.row(row), channels_.size()),
+          sigma(out.sigma.row(row), channels_.size());
+      if (!shines(out.truth.flags[i])) {
+        std::fill(x.begin(), x.end(), missing), std::fill(sigma.begin(), sigma.end(), missing);
+        return;
+      }
+      Rng own = rng.split(i);
+      observe(own, channels_, {out.truth.values.row(row), channels_.size()}, options_.selection, x, sigma,
+              {out.outcomes.data() + row * width, channels_.size()},
+              where.empty() ? SkyPosition{} : where[i]);
+    });
+    return out;
+  }
+
+  /// f(row, the same as std::size_t) for all rows, in parallel.
+  template <Backend B, class F> static void for_each_source(const B& be, index_t n, F&& f) {
+    constexpr index_t block = 256; // sources a task
+    be.for_each((n + block - 1) / block, [&](index_t task) {
+      for (index_t i = task * block; i < std::min(n, (task + 1) * block); ++i)
+        f(i, static_cast<std::size_t>(i));
+    });
+  }
+
+private:
+  static std::vector<Passband> bands_of(const SurveyOptions& options) {
+    if (!options.bands.empty()) return options.bands;
+    std::vector<Passband> out;
+    for (const std::string_view name : options.channels) {
+      if (name == "parallax" || name == "XP") continue;
+      const bool gaia = name == "G" || name == "BP" || name == "RP", wise = name.starts_with('W');
+      out.push_back(passband(std::string(gaia ? "GaiaDR3." : wise ? "WISE." : "2MASS.") + std::string(name)));
+    }
+    return out;
+  }
+
+  SurveyOptions options_;
+  std::vector<Channel> channels_;
+  Synthesis<T> synthesis_;
+  index_t magnitudes_ = 0;
+};
+
+} // namespace sbi::forward
