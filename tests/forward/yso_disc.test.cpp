@@ -14,7 +14,7 @@ using namespace sbi::forward;
 namespace {
 
 const YsoDust dust;
-constexpr double star_au = solar_radius / detail::astronomical_unit; // one solar radius in au
+constexpr double star_au = solar_radius / astronomical_unit; // one solar radius in au
 constexpr double everything[]{1e9};                                  // one aperture around it all
 
 YsoSpectrum seen(const YsoDisc& disc, double inclination) {
@@ -140,8 +140,8 @@ TEST_CASE("forward/yso_disc: the column to the star, through the Gaussian layers
   const DiscShape shape{1e-5, .5, 200, 1.1, -1.2, 8};
   const YsoDisc disc(dust, shape, 1, 4000, 200);
   CHECK(disc.foreground(0) == 0);
-  const double au = detail::astronomical_unit;
-  const double norm = shape.mass * detail::solar_mass * .8 /
+  const double au = astronomical_unit;
+  const double norm = shape.mass * solar_mass * .8 /
                       (2 * std::numbers::pi * au * au * (std::pow(200, .8) - std::pow(.5, .8)));
   double last = 0;
   for (double inclination : {60., 75., 83., 90.}) {
@@ -164,7 +164,7 @@ TEST_CASE("forward/yso_disc: the column to the star, through the Gaussian layers
     const double half = std::sqrt(std::pow(200 / .5, 1. / 200)), r = disc.radius(j) * au;
     mass += disc.column(j) * std::numbers::pi * r * r * (half * half - 1 / (half * half));
   }
-  CHECK(mass / detail::solar_mass == doctest::Approx(1e-5).epsilon(1e-10));
+  CHECK(mass / solar_mass == doctest::Approx(1e-5).epsilon(1e-10));
 }
 
 TEST_CASE("forward/yso_disc: apertures divide the disc between them") {

@@ -10,7 +10,7 @@ using sbi::ValueError;
 using namespace sbi::forward;
 
 namespace {
-constexpr double au = detail::astronomical_unit;
+constexpr double au = astronomical_unit;
 
 EnvelopeShape power_law(double power) { return {EnvelopeKind::power_law, 1, 10000, 1e-18, power}; }
 EnvelopeShape ulrich(double rc) { return {EnvelopeKind::ulrich, 1, 10000, 1e-17, 0, rc}; }
@@ -60,7 +60,7 @@ TEST_CASE("forward/yso_envelope: columns and masses of power laws") {
     const double column = scale * au * (k == 0 ? std::log(1e4) : (std::pow(1e4, k) - 1) / k);
     for (double i : {0., 40., 90.}) CHECK(e.foreground(i) == doctest::Approx(column).epsilon(1e-12));
     const double mass = 4 * std::numbers::pi * scale * std::pow(au, 3) * (std::pow(1e4, k + 2) - 1) / (k + 2);
-    CHECK(e.mass() * detail::solar_mass == doctest::Approx(mass).epsilon(2e-3)); // shells of 10 %
+    CHECK(e.mass() * solar_mass == doctest::Approx(mass).epsilon(2e-3)); // shells of 10 %
     CHECK(e.directions().size() == 1);
     CHECK(e.density(1000, .3) == doctest::Approx(1e-18));
     CHECK(e.density(.9, .3) == 0);
@@ -95,7 +95,7 @@ TEST_CASE("forward/yso_envelope: an Ulrich envelope is thickest in its plane and
       const double step = std::log(1e4) / 400, r = std::exp((k + .5) * step);
       mass += 4 * std::numbers::pi * std::pow(r * au, 3) * step * e.density(r, (m + .5) / 200) / 200;
     }
-  CHECK(e.mass() * detail::solar_mass == doctest::Approx(mass).epsilon(.02)); // 8 directions
+  CHECK(e.mass() * solar_mass == doctest::Approx(mass).epsilon(.02)); // 8 directions
 }
 
 TEST_CASE("forward/yso_envelope: rays start in the cavity and leave it at its wall") {

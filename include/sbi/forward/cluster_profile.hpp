@@ -3,7 +3,7 @@
 #pragma once
 #include <sbi/core/error.hpp>
 #include <sbi/core/rng.hpp>
-#include <sbi/forward/passband.hpp>
+#include <sbi/forward/quadrature.hpp>
 
 #include <algorithm>
 #include <array>

@@ -6,7 +6,7 @@
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/cluster.hpp>
 #include <sbi/forward/cluster_profile.hpp>
-#include <sbi/forward/passband.hpp>
+#include <sbi/forward/quadrature.hpp>
 #include <sbi/forward/sky.hpp>
 #include <sbi/forward/star.hpp>
 

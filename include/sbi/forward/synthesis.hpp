@@ -34,11 +34,12 @@ public:
   static constexpr std::array derivatives{"log_teff", "log_g", "mh",          "log_radius",
                                           "a_v",      "r_v",   "log_distance"};
 
-  /// The outputs of all responses, one response after the other. R_V within [r_v_min, r_v_max]. Throws
-  /// ValueError where a response sees wavelengths that the grid or the dust law does not cover.
+  /// The outputs of all responses, one response after the other. R_V within [r_v_min, r_v_max]. The first
+  /// model wavelength beyond either end of the dust law takes the law at its end: bands interpolate to there.
+  /// Throws ValueError where a response sees wavelengths that the grid or the dust law does not cover.
   template <BoundedDustLaw D, SpectralResponse... R>
   Synthesis(SpectralGrid grid, const D& law, double r_v_min, double r_v_max, const R&... responses)
-      : grid_(std::move(grid)), dust_(law, grid_.wavelengths(), r_v_min, r_v_max) {
+      : grid_(std::move(grid)), dust_(law, within(law, grid_.wavelengths()), r_v_min, r_v_max) {
     (add(responses), ...);
     first_ = size_of(grid_.wavelengths());
     for (const Part& part : parts_)
@@ -93,6 +94,16 @@ private:
   };
   template <class C> static index_t size_of(const C& c) { return static_cast<index_t>(c.size()); }
 
+  template <class D> static std::vector<double> within(const D&, std::span<const double> wavelengths) {
+    constexpr double rounding = 1e-12; // inside also after two divisions
+    const double first = (1 + rounding) / D::x_max, last = (1 - rounding) / D::x_min;
+    std::vector<double> out(wavelengths.begin(), wavelengths.end());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      if (out[i] > last && i > 0 && wavelengths[i - 1] < last) out[i] = last;
+      if (out[i] < first && i + 1 < out.size() && wavelengths[i + 1] > first) out[i] = first;
+    }
+    return out;
+  }
   template <SpectralResponse R> void add(const R& response) {
     const Tensor<double> w = response.weights(grid_.wavelengths());
     const std::vector<std::string> names = response.names();

@@ -127,7 +127,7 @@ private:
   static constexpr double farthest = 1e6; ///< au: the largest aperture of the grid
 
   static double star_radius(const YsoParameters& object) { // au
-    return object.star_radius * solar_radius / detail::astronomical_unit;
+    return object.star_radius * solar_radius / astronomical_unit;
   }
   static void check_apertures(std::span<const double> apertures) {
     if (apertures.empty()) throw ValueError("YSO: no apertures; want one radius [au] or more");

@@ -2,6 +2,7 @@
 #pragma once
 #include <sbi/core/error.hpp>
 #include <sbi/core/simd.hpp>
+#include <sbi/forward/constants.hpp>
 #include <sbi/forward/exponential.hpp>
 #include <sbi/forward/yso_disc.hpp>
 #include <sbi/forward/yso_dust.hpp>
@@ -60,7 +61,7 @@ inline void add_diffuse_light(const YsoDust& dust, const YsoEnvelope& envelope,
       diffuse[i] += give[i] - diffuse[i] * take[i];
     }
     const double heat = dust.integral(absorbed);
-    const double radius = envelope.radius(k) * detail::astronomical_unit;
+    const double radius = envelope.radius(k) * astronomical_unit;
     if (!(heat > 0 && mean > 0)) continue;
     dust.black_body(dust.slab_temperature(heat / (4 * std::numbers::pi * radius * radius), mean), light);
     for (std::size_t i = 0; i < n; ++i) light[i] *= take[i];

@@ -16,10 +16,8 @@
 namespace sbi::forward {
 
 namespace detail {
-inline constexpr double astronomical_unit = 1.495978707e13; ///< cm (IAU 2012)
-inline constexpr double solar_mass = 1.98841e33;            ///< g: IAU 2015 G M over CODATA 2018 G
-inline constexpr double yso_distance = 1e3 * parsec;        ///< cm: where the fluxes of the grid are given
-inline constexpr double to_millijansky = 1e26;              ///< from erg/s/cm^2/Hz
+inline constexpr double yso_distance = 1e3 * parsec; ///< cm: where the fluxes of the grid are given
+inline constexpr double to_millijansky = 1e26;       ///< from erg/s/cm^2/Hz
 } // namespace detail
 
 /// Where the dust of a disc is: density Sigma(r) / (sqrt(2 pi) h) exp(-z^2 / 2 h^2) with h = h100 (r / 100
@@ -53,7 +51,7 @@ public:
   YsoDisc(const YsoDust& dust, const DiscShape& shape, double star_radius, double star_temperature,
           int annuli = 96)
       : dust_(&dust), shape_(shape), annuli_(static_cast<std::size_t>(std::max(annuli, 0))) {
-    const double radius = star_radius * solar_radius / detail::astronomical_unit;
+    const double radius = star_radius * solar_radius / astronomical_unit;
     if (!(radius > 0 && shape.r_in >= radius * (1 - 1e-12) && shape.r_out > shape.r_in && shape.r_out < 1e9 &&
           shape.mass >= 0 && shape.mass < 1e30 && shape.h100 > 0 && shape.h100 < 1e9 &&
           std::abs(shape.beta) < 10 && std::abs(shape.p) < 100 && star_temperature > 0 && annuli > 1))
@@ -78,9 +76,9 @@ public:
                    to = std::exp(step * (static_cast<double>(j) + 1));
       a.inner = shape.r_in * from, a.outer = shape.r_in * to;
       a.radius = std::sqrt(a.inner * a.outer);
-      const double au2 = detail::astronomical_unit * detail::astronomical_unit;
+      const double au2 = astronomical_unit * astronomical_unit;
       a.area = std::numbers::pi * (a.outer * a.outer - a.inner * a.inner) * au2;
-      a.column = shape.mass * detail::solar_mass * moment(from, to) / whole / a.area;
+      a.column = shape.mass * solar_mass * moment(from, to) / whole / a.area;
       a.midplane =
           a.column * (a.outer - a.inner) / (std::sqrt(2 * std::numbers::pi) * scale_height(a.radius));
       radial += a.midplane;
@@ -183,7 +181,7 @@ private:
     const double share = tau > 1e-6 ? 1 + std::expm1(-tau) / tau : tau / 2;
     const double height = surface * scale_height(shape_.r_in) / shape_.r_in;
     const double z = 4 * height * height; // (2 H / r)^2; 1 - F = (sqrt(z^2 + 4 z) - z) / 2
-    const double radius = shape_.r_in * detail::astronomical_unit;
+    const double radius = shape_.r_in * astronomical_unit;
     const double escape = std::numbers::pi * radius * radius * (std::sqrt(z * z + 4 * z) - z);
     const double taken = share * luminosity_ * height / std::sqrt(1 + height * height);
     if (!(escape > 0 && taken > 0)) return;
@@ -197,8 +195,7 @@ private:
   /// Projected area of the far side of the wall that the near side does not hide [cm^2].
   [[nodiscard]] double rim_area(double inclination) const {
     if (!(rim_.luminosity > 0) || !(inclination > 0)) return 0;
-    const double angle = inclination * std::numbers::pi / 180,
-                 radius = shape_.r_in * detail::astronomical_unit;
+    const double angle = inclination * std::numbers::pi / 180, radius = shape_.r_in * astronomical_unit;
     const double cosine = std::max(0., std::cos(angle));
     const double slope = surface * scale_height(shape_.r_in) / shape_.r_in * std::sin(angle);
     const double delta = slope < cosine ? slope / cosine : 1;

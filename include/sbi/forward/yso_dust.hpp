@@ -4,7 +4,7 @@
 #include <sbi/core/simd.hpp>
 #include <sbi/forward/constants.hpp>
 #include <sbi/forward/exponential.hpp>
-#include <sbi/forward/passband.hpp>
+#include <sbi/forward/quadrature.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
-#include <sbi/forward/passband.hpp>
+#include <sbi/forward/constants.hpp>
+#include <sbi/forward/quadrature.hpp>
 #include <sbi/forward/yso_disc.hpp>
 #include <sbi/forward/yso_parameters.hpp>
 
@@ -107,7 +108,7 @@ public:
           radius < b ? (std::pow(radius, 3) - std::pow(a, 3)) / (std::pow(b, 3) - std::pow(a, 3)) : 1;
       sum += part * 4 * std::numbers::pi * a * b * column;
     }
-    return sum * detail::astronomical_unit * detail::astronomical_unit / detail::solar_mass;
+    return sum * astronomical_unit * astronomical_unit / solar_mass;
   }
 
   /// Directions from the star and their share of the sky, for averages: mu = |cos(theta)| by Gauss-Legendre
@@ -166,7 +167,7 @@ private:
       const double start = std::max(wall, a);
       sum += power_law_integral(start, outside(start), b, outside(b));
     }
-    return sum * detail::astronomical_unit;
+    return sum * astronomical_unit;
   }
   static double power_law_integral(double a, double at_a, double b, double at_b) {
     if (!(at_a > 0 && at_b > 0)) return (at_a + at_b) / 2 * (b - a);

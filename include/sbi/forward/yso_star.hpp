@@ -3,6 +3,7 @@
 #include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
 #include <sbi/core/shape.hpp>
+#include <sbi/forward/black_body.hpp>
 #include <sbi/forward/concepts.hpp>
 #include <sbi/forward/constants.hpp>
 #include <sbi/forward/yso_dust.hpp>
@@ -15,28 +16,18 @@
 
 namespace sbi::forward {
 
-/// A star that radiates like a black body, at any temperature; satisfies `Atmosphere` on the wavelengths of
-/// the young stellar objects.
-class BlackBodyStar {
+/// A star that radiates like a black body, on the wavelengths of the young stellar objects.
+class BlackBodyStar : public BlackBody {
 public:
-  BlackBodyStar() {
-    for (std::size_t i = 0; i < yso_wavelength_count; ++i)
-      wavelengths_.push_back(detail::yso_shortest *
-                             std::exp(detail::yso_ln_step * (static_cast<double>(i) + .5)));
-  }
-  [[nodiscard]] std::span<const double> wavelengths() const { return wavelengths_; }
-  [[nodiscard]] bool covers(double log_teff, double, double) const { return is_finite(log_teff); }
-  /// pi B_lambda [erg/s/cm^2/A]; the last two arguments are those of every atmosphere and without effect.
-  void flux(double log_teff, double, double, std::span<double> out) const {
-    if (out.size() != wavelengths_.size())
-      throw ShapeError(text("black body: room for ", out.size(), " fluxes; want ", wavelengths_.size()));
-    const double inverse = radiation_c2 / std::pow(10, log_teff);
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = radiation_c1 * std::pow(wavelengths_[i], -5) / std::expm1(inverse / wavelengths_[i]);
-  }
+  BlackBodyStar() : BlackBody(centres()) {}
 
 private:
-  std::vector<double> wavelengths_;
+  static std::vector<double> centres() {
+    std::vector<double> out;
+    for (std::size_t i = 0; i < yso_wavelength_count; ++i)
+      out.push_back(detail::yso_shortest * std::exp(detail::yso_ln_step * (static_cast<double>(i) + .5)));
+    return out;
+  }
 };
 
 static_assert(Atmosphere<BlackBodyStar>);
