@@ -61,11 +61,11 @@ TEST_CASE("forward/two_worlds: pairs come from the common hull, and any part can
                      bt_settl = read_bt_settl_grid(sbi_test::data_file("btsettl_cifist"));
   ParsecOptions young;
   young.log_age_min = 6.4, young.log_age_max = 8;
-  const Isochrones parsec = read_parsec_isochrones(sbi_test::data_file("isochrones_parsec_fsps"), young);
+  const Isochrones isochrones = read_parsec_isochrones(sbi_test::data_file("isochrones_parsec_fsps"), young);
   const TrackGrid spots = read_track_grid(sbi_test::data_file("pms_tracks") + "/spots_fspot_0339");
 
   const Cpu<float> be(2);
-  const Survey source{kurucz, parsec, CCM89{}};
+  const Survey source{kurucz, isochrones, CCM89{}};
   const Survey target{bt_settl, spots, G23{}};
   const auto stars = young_stars(3000);
   const SurveyPairs both = record_pairs(be, source, target, Rng(3), stars);
@@ -82,9 +82,10 @@ TEST_CASE("forward/two_worlds: pairs come from the common hull, and any part can
 
   // One part at a time: the differences of the parts are those of the libraries, in the bands that they
   // should be in.
-  const SurveyPairs atmospheres = record_pairs(be, source, Survey{bt_settl, parsec, CCM89{}}, Rng(3), stars),
+  const SurveyPairs atmospheres =
+                        record_pairs(be, source, Survey{bt_settl, isochrones, CCM89{}}, Rng(3), stars),
                     evolutions = record_pairs(be, source, Survey{kurucz, spots, CCM89{}}, Rng(3), stars),
-                    dusts = record_pairs(be, source, Survey{kurucz, parsec, G23{}}, Rng(3), stars);
+                    dusts = record_pairs(be, source, Survey{kurucz, isochrones, G23{}}, Rng(3), stars);
   for (index_t c : {0, 1, 2, 4, 6, 7})
     MESSAGE(source.channels()[static_cast<std::size_t>(c)].name, ": atmosphere ", median_gap(atmospheres, c),
             ", evolution ", median_gap(evolutions, c), ", dust ", median_gap(dusts, c));

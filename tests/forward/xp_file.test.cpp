@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <unistd.h>
 
 using namespace sbi;
 using namespace sbi::forward;
@@ -16,7 +17,7 @@ using namespace sbi_test;
 namespace {
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / "sbi_xp_file_test";
+  std::filesystem::path path = std::filesystem::temp_directory_path() / text("sbi-xp-file-", ::getpid());
   Folder() {
     std::filesystem::remove_all(path);
     io::create_folder(path);

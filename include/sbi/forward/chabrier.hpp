@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/normal.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/imf.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace sbi::forward {
@@ -29,9 +31,8 @@ public:
                                  " dex; want positive values"));
     const double at_one = centre_ / width_;
     continuity_ = std::exp(-0.5 * at_one * at_one);
-    low_ = normal_cdf(std::log10(lower) - centre_);
-    const double bell =
-        scale() * std::max(0.0, normal_cdf(std::log10(std::min(upper, 1.0)) - centre_) - low_);
+    low_ = below(std::log10(lower) - centre_);
+    const double bell = scale() * std::max(0.0, below(std::log10(std::min(upper, 1.0)) - centre_) - low_);
     const double tail = upper > 1 ? power(std::max(lower, 1.0), upper) : 0;
     amplitude_ = 1 / (lower < 1 ? bell + tail : tail);
     bell_ = lower < 1 ? amplitude_ * bell : 0;
@@ -51,7 +52,7 @@ public:
   [[nodiscard]] double cdf(double m) const {
     if (m <= lower_) return 0;
     if (m >= upper_) return 1;
-    if (m < 1) return amplitude_ * scale() * (normal_cdf(std::log10(m) - centre_) - low_);
+    if (m < 1) return amplitude_ * scale() * (below(std::log10(m) - centre_) - low_);
     return bell_ + amplitude_ * power(std::max(lower_, 1.0), m);
   }
   /// The mass below which the fraction u of the stars lies. Throws ValueError unless 0 <= u <= 1.
@@ -59,7 +60,8 @@ public:
     if (!(u >= 0 && u <= 1))
       throw ValueError(sbi::text("imf: quantile of ", u, "; want a fraction from 0 to 1"));
     if (u < bell_) {
-      const double z = normal_quantile(low_ + u / (amplitude_ * scale()));
+      const double p = low_ + u / (amplitude_ * scale());
+      const double z = p > 0 ? normal_quantile(p) : -std::numeric_limits<double>::infinity();
       return std::clamp(std::pow(10, centre_ + width_ * z), lower_, std::min(upper_, 1.0)); // rounding only
     }
     if (upper_ <= 1) return upper_;
@@ -74,8 +76,8 @@ public:
     double sum = 0;
     if (lower_ < 1)
       sum = scale() * std::exp(std::numbers::ln10 * (centre_ + 0.5 * shift)) *
-            (normal_cdf(std::log10(std::min(upper_, 1.0)) - centre_ - shift) -
-             normal_cdf(std::log10(lower_) - centre_ - shift));
+            (below(std::log10(std::min(upper_, 1.0)) - centre_ - shift) -
+             below(std::log10(lower_) - centre_ - shift));
     if (upper_ > 1)
       sum += continuity_ / std::numbers::ln10 *
              (std::pow(std::max(lower_, 1.0), 1 - slope) - std::pow(upper_, 1 - slope)) / (slope - 1);
@@ -87,26 +89,11 @@ private:
   /// Integral of the unit bell over all log10 m.
   [[nodiscard]] double scale() const { return width_ * std::sqrt(2 * std::numbers::pi); }
   /// Fraction of the bell below its centre + dex.
-  [[nodiscard]] double normal_cdf(double dex) const {
-    return 0.5 * std::erfc(-dex / (width_ * std::numbers::sqrt2));
-  }
+  [[nodiscard]] double below(double dex) const { return normal_cdf(dex / width_); }
   /// int_a^b dN of the power law, before normalisation.
   [[nodiscard]] double power(double a, double b) const {
     return continuity_ / (slope * std::numbers::ln10) * (std::pow(a, -slope) - std::pow(b, -slope));
   }
-  /// Inverse of the standard normal distribution by Newton's method. From the middle, where the curvature
-  /// changes sign, the steps go outwards monotonically up to rounding; that is where they stop.
-  static double normal_quantile(double p) {
-    const double tail = std::min(p, 1 - p);
-    double z = 0; // below the middle
-    for (;;) {
-      const double density = std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi);
-      const double next = z - (0.5 * std::erfc(-z / std::numbers::sqrt2) - tail) / density;
-      if (!(next < z)) return p < 0.5 ? z : -z;
-      z = next;
-    }
-  }
-
   double lower_, upper_, centre_, width_;
   double continuity_ = 0;           ///< of dN/dlog10 m at 1 solar mass
   double low_ = 0;                  ///< fraction of the bell below the lower mass

@@ -17,7 +17,7 @@ namespace sbi::forward {
 /// `XpNoise` for millions of stars: factors of its covariances, tabulated for template spectra at all levels
 /// of light, a hundred times faster to draw from. A star takes the template of the nearest colour, log10 of
 /// the light of RP over that of BP, and interpolates in the logarithm of each channel's light. Errors are
-/// within a few per cent of `XpNoise`, which has been fitted to real ones to 5-13 %.
+/// within a few per cent of `XpNoise`, which has been fitted to real ones to 5-19 %.
 class XpNoiseTable {
 public:
   static constexpr index_t half = XpChannel::coefficients;
