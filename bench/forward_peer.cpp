@@ -151,7 +151,8 @@ int main(int argc, char** argv) {
     const SpectralGrid grid = read_kurucz_grid(data + "/ck04");
     const Isochrones isochrones = read_parsec_isochrones(data + "/isochrones_parsec_fsps");
     SurveyOptions options;
-    options.channels = {"G", "BP", "RP", "J", "H", "Ks", "W1", "W2", "W3", "W4"};
+    const std::vector<std::string_view> names{"G", "BP", "RP", "J", "H", "Ks", "W1", "W2", "W3", "W4"};
+    options.channels = channels_named(names);
     const Survey survey(grid, isochrones, CCM89{}, options);
     const std::vector<Star> all = stars_of(survey, stars, 1);
     io::Results out, rates, ab;
@@ -163,7 +164,9 @@ int main(int argc, char** argv) {
     measure(survey, be, all, repeats, rates);
     const XpInstrument instrument = read_xp_instrument(data + "/gaiaxpy_instrument");
     SurveyOptions with_xp = options;
-    with_xp.channels.push_back("XP");
+    std::vector<std::string_view> names_with_xp = names;
+    names_with_xp.emplace_back("XP");
+    with_xp.channels = channels_named(names_with_xp);
     const Survey xp_survey(grid, isochrones, CCM89{}, XpResponse(instrument), with_xp);
     measure_xp(xp_survey, XpObserver(xp_survey, instrument), be, all, repeats, rates);
     if (!folder.empty())
@@ -173,8 +176,7 @@ int main(int argc, char** argv) {
         passbands({"GaiaDR3.G", "GaiaDR3.BP", "GaiaDR3.RP", "2MASS.J", "2MASS.H", "2MASS.Ks", "WISE.W1",
                    "WISE.W2", "WISE.W3", "WISE.W4"});
     for (std::size_t b = 0; b < bands.size(); ++b)
-      ab.set(std::string(options.channels[b]),
-             -2.5 * std::log10(bands[b].zero_point / ab_zero_point(bands[b])));
+      ab.set(std::string(names[b]), -2.5 * std::log10(bands[b].zero_point / ab_zero_point(bands[b])));
     out.set("stars_per_second", rates).set("ab_minus_vega", ab);
     std::printf("%s\n", out.text().c_str());
     return 0;

@@ -2,6 +2,7 @@
 // A table of stars in, what the surveys record of them out: magnitudes of Gaia, 2MASS and WISE and the
 // parallax, with or without errors and gaps, for a chosen atmosphere and dust law. Rows that no atmosphere
 // covers are flagged and counted; a million of them fit into a few hundred megabytes.
+#include "support/analytic_grid.hpp"
 #include "support/program.hpp"
 
 #include <sbi/forward/atmosphere.hpp>
@@ -20,7 +21,12 @@
 #include <sbi/io/number_columns.hpp>
 #include <sbi/io/plot.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <tuple>
 
 #ifndef SBI_SOURCE_DIR
 #define SBI_SOURCE_DIR "."
@@ -48,23 +54,17 @@ struct Settings {
   }
 };
 
-std::vector<double> steps(double from, double to, double by) {
-  std::vector<double> out;
-  for (int k = 0; from + k * by < to + 1e-9; ++k) out.push_back(from + k * by);
-  return out;
-}
-
 fw::SpectralGrid atmosphere_of(const Settings& settings, int threads) {
   if (settings.atmosphere == "kurucz") return fw::read_kurucz_grid(settings.data + "/ck04");
-  if (settings.atmosphere == "kurucz93") return fw::read_kurucz_grid(settings.data + "/kurucz93_kp00");
+  if (settings.atmosphere == "kurucz93")
+    return fw::read_kurucz_grid({settings.data + "/kurucz93_km05", settings.data + "/kurucz93_kp00"});
   if (settings.atmosphere == "bt_settl")
     return fw::read_bt_settl_grid(settings.data + "/btsettl_cifist", {}, 500, threads);
-  if (settings.atmosphere == "analytic")
-    return fw::tabulate(fw::AnalyticAtmosphere{}, steps(3.4, 4.46, .01), steps(3, 5.5, .5),
-                        steps(-1, .5, .25), threads);
+  if (settings.atmosphere == "analytic") return example::analytic_grid(threads);
   std::vector<double> wavelengths; // micron
-  for (const double x : steps(std::log10(.05), std::log10(40), .003)) wavelengths.push_back(std::pow(10, x));
-  return fw::tabulate(fw::BlackBody(wavelengths), steps(3, 5, .01), {-2, 10}, {-9, 9}, threads);
+  for (const double x : example::even_axis(std::log10(.05), std::log10(40), 960))
+    wavelengths.push_back(std::pow(10, x));
+  return fw::tabulate(fw::BlackBody(wavelengths), example::even_axis(3, 5, 200), {-2, 10}, {-9, 9}, threads);
 }
 
 /// The channels of the surveys. XP spectra exist for stars of a G magnitude.
@@ -77,8 +77,8 @@ std::vector<std::string_view> channels_of(const Settings& settings) {
   return out;
 }
 
-/// The columns of the table that a star is made of. Values that look like another unit are refused: a wrong
-/// unit in every row would otherwise come back as "outside the atmospheres".
+/// The columns of the table that a star is made of. Values that can only be of another unit are refused: a
+/// wrong unit in every row would otherwise come back as "outside the atmospheres".
 class Stars {
 public:
   explicit Stars(const std::string& path) : table_(sbi::io::read_number_columns(path)) {
@@ -88,6 +88,8 @@ public:
                                       " the columns 'radius' and 'luminosity' [solar]; want one"));
     unit("teff", 500, 200'000, "kelvin, not its logarithm"), unit("logg", -1, 9, "log10 of cm/s^2");
     unit("mh", -6, 2, "dex"), unit("distance", 1e-6, 1e8, "parsec");
+    if (table_.has("radius")) unit("radius", 1e-3, 1e4, "solar radii");
+    if (table_.has("luminosity")) unit("luminosity", 1e-8, 1e8, "solar luminosities, not their logarithm");
     if (table_.has("r_v")) unit("r_v", 1, 10, "A_V / E(B-V)");
     if (table_.has("a_v")) unit("a_v", -1e-9, 100, "magnitudes");
   }
@@ -109,7 +111,7 @@ public:
   }
 
 private:
-  /// The median of a column lies in a range that only the right unit has.
+  /// The median of a column lies in a range that stars can have.
   void unit(const char* name, double low, double high, const char* want) const {
     std::vector<double> values;
     for (const double x : table_.column(name))
@@ -135,7 +137,6 @@ public:
   }
 
   void run() {
-    const example::Stopwatch watch;
     std::vector<std::string> names;
     const auto add = [&](const std::string& name) {
       names.push_back(name);
@@ -152,10 +153,10 @@ public:
     for (index_t first = 0; first < stars_.rows(); first += chunk)
       write(first, std::min(chunk, stars_.rows() - first), out, selected);
     out.close();
-    const double seconds = watch.seconds();
+    const double seconds = watch_.seconds();
     std::printf("%s\n", counts_.text().c_str());
     if (settings_.noise) std::printf("\n%s", selected.text().c_str());
-    std::printf("\n%.2f s, %.3g stars/s with reading and writing; %s\n", seconds,
+    std::printf("\n%.2f s, %.3g stars/s with reading and writing everything; %s\n", seconds,
                 static_cast<double>(stars_.rows()) / seconds, (common_.output / "stars.csv").c_str());
     report(seconds);
     picture();
@@ -167,20 +168,20 @@ private:
 
   [[nodiscard]] fw::Observatory<float> make_observatory() const {
     fw::SurveyOptions options;
-    options.channels = channels_of(settings_);
+    options.channels = fw::channels_named(channels_of(settings_));
     options.selection.missingness = fw::Missingness::at_random(settings_.missing_rate);
     const fw::SpectralGrid grid = atmosphere_of(settings_, common_.threads);
-    const auto with = [&](const auto& law, double least, double most) {
-      options.r_v_min = least, options.r_v_max = most;
+    const auto with = [&]<class D>(const D& law) {
+      options.r_v_min = std::max<double>(D::r_v_min, 1.5), options.r_v_max = std::min<double>(D::r_v_max, 8);
       if (!settings_.wants("xp")) return fw::Observatory<float>(grid, law, options);
       return fw::Observatory<float>(
           grid, law, fw::XpResponse(fw::read_xp_instrument(settings_.data + instrument_folder)), options);
     };
-    if (settings_.dust == "ccm89") return with(fw::CCM89{}, 2, 6);
-    if (settings_.dust == "odonnell94") return with(fw::ODonnell94{}, 2, 6);
-    if (settings_.dust == "f99") return with(fw::F99{}, 2, 6);
-    if (settings_.dust == "f19") return with(fw::F19{}, 2.5, 6);
-    return with(fw::G23{}, 2.3, 5.6);
+    if (settings_.dust == "ccm89") return with(fw::CCM89{});
+    if (settings_.dust == "odonnell94") return with(fw::ODonnell94{});
+    if (settings_.dust == "f99") return with(fw::F99{});
+    if (settings_.dust == "f19") return with(fw::F19{});
+    return with(fw::G23{});
   }
 
   void write(index_t first, index_t n, sbi::io::CsvRows& out, fw::SelectionCounts& selected) {
@@ -227,6 +228,7 @@ private:
     sbi::io::Results flags, out;
     flags.set("whole", counts_(fw::StarFlag::whole))
         .set("no_atmosphere", counts_(fw::StarFlag::no_atmosphere));
+    flags.set("no_light", counts_(fw::StarFlag::no_light));
     flags.set("bad_value", counts_(fw::StarFlag::bad_value));
     out.set("stars", stars_.rows()).set("flags", flags).set("atmosphere", settings_.atmosphere);
     out.set("dust", settings_.dust).set("noise", settings_.noise).set("seconds", seconds);
@@ -247,6 +249,7 @@ private:
     std::printf("%s\n", figure.write(common_.output / "colour_magnitude.png").note.c_str());
   }
 
+  example::Stopwatch watch_;
   const example::Common& common_;
   const Settings& settings_;
   sbi::Cpu<float> cpu_;
@@ -263,7 +266,10 @@ int main(int argc, char** argv) {
   example::Common common;
   Settings settings;
   return example::program(
-      argc, argv, "Synthetic observations of a table of stars.", "05_synthesize.output", common,
+      argc, argv,
+      "Synthetic observations of a table of stars: stars.csv with a row a star; its flag is 0 for a star "
+      "with values, 3 outside the atmospheres, 4 without light in a band, 5 for unusable numbers.",
+      "05_synthesize.output", common,
       [&](CLI::App& app) {
         app.add_option("table", settings.table,
                        "CSV or FITS with the columns teff [K], logg, mh [dex], distance [pc], radius or "
@@ -273,10 +279,11 @@ int main(int argc, char** argv) {
         app.add_option("--data", settings.data,
                        "folder of ck04, kurucz93_kp00, btsettl_cifist, gaiaxpy_instrument")
             ->capture_default_str();
-        app.add_option("--atmosphere", settings.atmosphere)
+        app.add_option("--atmosphere", settings.atmosphere, "kurucz93 has [M/H] -0.5 to 0, bt_settl 0 alone")
             ->capture_default_str()
             ->check(CLI::IsMember({"kurucz", "kurucz93", "bt_settl", "analytic", "black_body"}));
-        app.add_option("--dust", settings.dust)
+        app.add_option("--dust", settings.dust,
+                       "R_V 2-6 for f99 and f19, 2.3-5.6 for g23, 1.5-8 for the others")
             ->capture_default_str()
             ->check(CLI::IsMember({"ccm89", "odonnell94", "f99", "f19", "g23"}));
         app.add_option("--surveys", settings.surveys, "which of gaia, 2mass, wise, xp")

@@ -3,11 +3,11 @@
 // cluster, field stars from a model of the Galaxy, both seen by one survey with its errors, limits and gaps;
 // then how well directions and parallaxes tell one from the other. With --compare m67 the same models beside
 // the real cluster.
+#include "support/analytic_grid.hpp"
 #include "support/program.hpp"
 #include "support/ridge_line.hpp"
 
 #include <sbi/backend/cpu.hpp>
-#include <sbi/forward/atmosphere.hpp>
 #include <sbi/forward/cluster.hpp>
 #include <sbi/forward/dust.hpp>
 #include <sbi/forward/dust_map.hpp>
@@ -16,7 +16,6 @@
 #include <sbi/forward/membership.hpp>
 #include <sbi/forward/parsec_file.hpp>
 #include <sbi/forward/survey.hpp>
-#include <sbi/forward/tabulated_atmosphere.hpp>
 #include <sbi/forward/tout.hpp>
 #include <sbi/forward/xp_covariance.hpp>
 #include <sbi/forward/xp_file.hpp>
@@ -65,7 +64,8 @@ constexpr double lowest_mass = 0.1; // of any star, where evolution and its tabl
 /// All channels; which stars have XP spectra among them.
 fw::SurveyOptions with_xp() {
   fw::SurveyOptions out;
-  out.channels.push_back("XP");
+  out.channels =
+      fw::channels_named({"G", "BP", "RP", "parallax", "J", "H", "Ks", "W1", "W2", "W3", "W4", "XP"});
   return out;
 }
 
@@ -80,17 +80,7 @@ fw::Survey<fw::Isochrones> survey_from_files(const std::string& data, int thread
 }
 /// What the library brings along: analytic spectra and the main sequence of zero age.
 fw::Survey<fw::Tout1996> embedded_survey(int threads) {
-  using Atmosphere = fw::AnalyticAtmosphere;
-  const auto axis = [](double low, double high, int steps) {
-    std::vector<double> out;
-    for (int i = 0; i <= steps; ++i) out.push_back(std::lerp(low, high, static_cast<double>(i) / steps));
-    return out;
-  };
-  return {fw::tabulate(Atmosphere(),
-                       axis(std::log10(Atmosphere::teff_min), std::log10(Atmosphere::teff_max), 54),
-                       axis(Atmosphere::log_g_min, Atmosphere::log_g_max, 5),
-                       axis(Atmosphere::mh_min, Atmosphere::mh_max, 6), threads),
-          fw::Tout1996{}, fw::CCM89{}, with_xp()};
+  return {example::analytic_grid(threads), fw::Tout1996{}, fw::CCM89{}, with_xp()};
 }
 
 /// Draws n stars of a source and records them, in parallel, a block at a time: take(stars, record) follows
@@ -242,7 +232,10 @@ private:
       for (std::size_t c = 0; c < channels; ++c) {
         const auto column = static_cast<index_t>(c);
         catalogue_.truth[c].push_back(record.truth.values(row, column));
-        catalogue_.x[c].push_back(record.x(row, column));
+        const bool is_xp = survey_.channels()[c].name == "XP"; // without a value: whether there is a spectrum
+        catalogue_.x[c].push_back(!is_xp ? record.x(row, column)
+                                  : record.outcomes[i * channels + c] == Outcome::observed ? 1
+                                                                                           : sbi::missing);
         catalogue_.sigma[c].push_back(record.sigma(row, column));
       }
       counts_.add({record.outcomes.data() + i * channels, channels});
@@ -580,7 +573,7 @@ private:
   /// The stars that could be seen, ten times as many as asked for: its ridge line shall not be the noisy one.
   void simulate() {
     fw::SurveyOptions options;
-    options.channels = {"G", "BP", "RP"};
+    options.channels = fw::channels_named({"G", "BP", "RP"});
     options.bands = fw::passbands({"GaiaDR2.G", "GaiaDR2.BP", "GaiaDR2.RP"});
     const sbi::Cpu<> cpu(common_.threads);
     const auto survey = survey_from_files(settings_.data, common_.threads, options);

@@ -38,6 +38,11 @@ std::vector<Star> field(std::size_t n) {
   return stars;
 }
 
+/// Everything, but only of known places.
+struct WholeSky_ {
+  bool covers(double, double) const { return true; }
+};
+
 } // namespace
 
 TEST_CASE("forward/survey: true values are those of the chain's parts") {
@@ -94,13 +99,42 @@ TEST_CASE("forward/survey: stars outside are flagged, counted and have no values
   CHECK(record.truth.flags[11] == StarFlag::bad_value);
   CHECK(counts(StarFlag::bad_value) == 3);
   CHECK(counts(StarFlag::whole) == 55);
-  CHECK(counts.text() == "60 stars: 0 with a companion too cool for the atmospheres, 1 outside the "
-                         "evolution, 1 outside the atmospheres, 3 with unusable numbers");
+  CHECK(counts.text() == "60 stars: 0 with a companion that has no model, 1 outside the evolution, 1 outside "
+                         "the atmospheres, 0 without light in a band, 3 with unusable numbers");
   for (index_t c = 0; c < record.x.cols(); ++c)
     for (index_t i : {4, 9, 11, 12, 13}) {
       CHECK(is_missing(record.x(i, c)));
       CHECK(is_missing(record.truth.values(i, c)));
     }
+}
+
+TEST_CASE("forward/survey: what has no light, no evolution and no place") {
+  SurveyOptions options;
+  options.selection.footprints.add(Mission::gaia, WholeSky_{});
+  const Survey survey(grid_of(1), Tout1996{}, CCM89{}, options);
+  auto stars = field(4);
+  stars[1].a_v = 4000, stars[2].log_mass = 3;
+  const SurveyRecord record = survey.record(Cpu<float>(1), Rng(1), stars);
+  CHECK(record.truth.flags ==
+        std::vector{StarFlag::whole, StarFlag::no_light, StarFlag::no_evolution, StarFlag::whole});
+  CHECK(is_missing(record.truth.values(1, 4)));
+  CHECK(is_missing(record.truth.states[2].log_l)); // and not that of the Sun
+  stars[0].longitude = missing;
+  CHECK_THROWS_AS((void)survey.record(Cpu<float>(1), Rng(1), stars), ValueError);
+}
+
+TEST_CASE("forward/survey: floors and limits of the channels are the user's") {
+  SurveyOptions options;
+  options.channels[0].error = options.channels[0].error.with_floor(.5);
+  options.channels[4].detection = {1, 5, 0}; // J down to 5 mag
+  const Survey survey(grid_of(1), Tout1996{}, CCM89{}, options);
+  const SurveyRecord record = survey.record(Cpu<float>(1), Rng(1), field(50));
+  for (index_t i = 0; i < 50; ++i) {
+    if (!is_missing(record.x(i, 0))) CHECK(record.sigma(i, 0) >= .5);
+    if (record.truth.values(i, 4) < 5) continue;
+    CHECK(record.outcomes[static_cast<std::size_t>(i * record.x.cols() + 4)] == Outcome::upper_limit);
+    CHECK(record.limits(i, 4) == 5);
+  }
 }
 
 TEST_CASE("forward/survey: noise has its standard deviation, and nothing depends on the threads") {
@@ -151,7 +185,7 @@ TEST_CASE("forward/survey: two worlds see the same stars with the same luck; the
   CHECK(most > .05);
   CHECK(gap / static_cast<double>(pairs.kept.size()) > .01);
   SurveyOptions fewer;
-  fewer.channels = {"G", "parallax"};
+  fewer.channels = channels_named({"G", "parallax"});
   CHECK_THROWS_AS(
       (void)record_pairs(be, source, Survey(grid_of(1), Tout1996{}, CCM89{}, fewer), Rng(1), stars),
       ValueError);
@@ -159,7 +193,12 @@ TEST_CASE("forward/survey: two worlds see the same stars with the same luck; the
 
 TEST_CASE("forward/survey: unknown channels and room of another size are refused") {
   SurveyOptions options;
-  options.channels = {"G", "u"};
+  options.bands = passbands({"GaiaDR3.G"});
+  CHECK_THROWS_WITH_AS(Survey(grid_of(1), Tout1996{}, CCM89{}, options),
+                       "observatory: 1 passbands for 10 channels that are magnitudes; want one each",
+                       ValueError);
+  options = {};
+  options.channels[0].name = "u";
   CHECK_THROWS_AS(Survey(grid_of(1), Tout1996{}, CCM89{}, options), ValueError);
   const Survey survey(grid_of(1), Tout1996{}, CCM89{});
   Tensor<float> room(Shape{2, 5});

@@ -205,6 +205,15 @@ TEST_CASE("forward/synthesis: what cannot be built or filled says why") {
   Passband far{"far", {50, 60, 70}, {0, 1, 0}, 1};
   CHECK_THROWS_AS(Synthesis<float>(grey_grid(), CCM89{}, 2, 6, BandResponse({far})), ValueError);
   CHECK_THROWS_AS(Synthesis<float>(grey_grid(), Optical{}, 2, 6, BandResponse(bands())), ValueError);
+  struct Blind {
+    Tensor<double> weights(std::span<const double> w) const {
+      return Tensor<double>(Shape{static_cast<index_t>(w.size()), 1});
+    }
+    std::vector<std::string> names() const { return {"blind"}; }
+  };
+  CHECK_THROWS_WITH_AS(Synthesis<float>(grey_grid(), CCM89{}, 2, 6, Blind{}),
+                       "synthesis: the response of blind sees no wavelength; want a weight that is not 0",
+                       ValueError);
   const auto of = synthesis<float>();
   Tensor<float> out(Shape{2, 3});
   std::vector<Coverage> coverage(2);

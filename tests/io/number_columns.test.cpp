@@ -48,6 +48,13 @@ TEST_CASE("io/number_columns: comma-separated values with comments, blanks, quot
   CHECK_THROWS_AS(std::ignore = table.column("tefff"), FileError);
 }
 
+TEST_CASE("io/number_columns: one column with a gap, and the mark of a spreadsheet") {
+  const auto table = io::read_number_columns(file_of("one.csv", "\xEF\xBB\xBFteff\n5000\n\n6000\n"));
+  CHECK(table.names() == std::vector<std::string>{"teff"});
+  REQUIRE(table.rows() == 3);
+  CHECK(is_missing(table.column("teff")[1]));
+}
+
 TEST_CASE("io/number_columns: a FITS table gives its columns of single numbers") {
   const std::string path = scratch("good.fits");
   const std::vector<io::FitsOutputColumn> columns{{"teff", std::vector<double>{1, 2}},
@@ -62,6 +69,8 @@ TEST_CASE("io/number_columns: a FITS table gives its columns of single numbers")
 TEST_CASE("io/number_columns: what is no table of numbers is named") {
   CHECK(message_of("a,b\n1,2\n1,x\n") == ", line 3, column 'b': 'x' is not a number");
   CHECK(message_of("a\n1e999\n") == ", line 2, column 'a': '1e999' is not a number");
+  CHECK(message_of("a\n+-5\n") == ", line 2, column 'a': '+-5' is not a number");
+  CHECK(message_of("a\ninf\n") == ", line 2, column 'a': 'inf' is not a number");
   CHECK(message_of("a,b\n1\n") == ", line 2: 1 fields; want 2");
   CHECK(message_of("a,b\n1,2,3\n") == ", line 2: 3 fields; want 2");
   CHECK(message_of("a,a\n1,2\n") == ": two columns named 'a'");

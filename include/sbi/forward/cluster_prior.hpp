@@ -4,6 +4,7 @@
 #include <sbi/core/bounds.hpp>
 #include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
+#include <sbi/core/normal.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/cluster.hpp>
 #include <sbi/forward/sky.hpp>
@@ -71,8 +72,13 @@ struct ClusterPrior {
     };
     ClusterParameters theta;
     theta.log_age = uniform(log_age);
-    do theta.mh = rng.normal(mh_mean, mh_sigma); // the mean is in the range, so soon one is
-    while (!(theta.mh >= mh.low && theta.mh <= mh.high));
+    const auto share = [&](double x) { return normal_cdf((x - mh_mean) / mh_sigma); };
+    const double between = rng.uniform(); // of the normal distribution between the bounds
+    theta.mh = mh_sigma > 0 && mh.low < mh.high
+                   ? std::clamp(mh_mean + mh_sigma * normal_quantile(
+                                                         std::lerp(share(mh.low), share(mh.high), between)),
+                                mh.low, mh.high)
+                   : std::clamp(mh_mean, mh.low, mh.high);
     theta.longitude = uniform(longitude);
     theta.latitude = std::asin(rng.uniform(std::sin(latitude.low * radians_per_degree),
                                            std::sin(latitude.high * radians_per_degree))) /

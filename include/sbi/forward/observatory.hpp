@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,18 +24,20 @@ namespace sbi::forward {
 
 /// What a survey records of a star, and how.
 struct SurveyOptions {
-  /// In this order; all of them from `survey_channels`. "XP" has outcomes alone, its values are 0.
-  std::vector<std::string_view> channels{"G", "BP", "RP", "parallax", "J", "H", "Ks", "W1", "W2", "W3", "W4"};
+  /// In this order, ready to be changed (floors, observations, offsets, limits). All but those named
+  /// "parallax" and "XP" are magnitudes; "XP" has outcomes alone.
+  std::vector<Channel> channels =
+      channels_named({"G", "BP", "RP", "parallax", "J", "H", "Ks", "W1", "W2", "W3", "W4"});
   /// One for each channel that is a magnitude, in their order, Vega magnitudes; empty: the embedded ones of
-  /// Gaia DR3, 2MASS and WISE.
+  /// Gaia DR3, 2MASS and WISE by the channels' names.
   std::vector<Passband> bands;
   SelectionOptions selection;
   double r_v_min = 2.5, r_v_max = 5.5; ///< of the dust along any line of sight
 };
 
 /// True values of some stars, without noise: values [n, channels] (Vega magnitudes, parallax in mas), NaN
-/// where the flag says that the star does not shine, and what the evolution made of the primaries (empty
-/// where there was none).
+/// where the flag says that the star does not shine; and what the evolution made of the primaries, NaN where
+/// it has no such star (empty where there was no evolution).
 struct SurveyTruth {
   Tensor<double> values;
   std::vector<StarFlag> flags;
@@ -42,10 +45,11 @@ struct SurveyTruth {
 };
 
 /// The same stars as recorded: x and its standard deviation [n, channels], NaN unless the outcome [n,
-/// channels] is `observed`. A star that does not shine is `lost` in every channel.
+/// channels] is `observed`; limits [n, channels] as `observe` gives them. A star that does not shine is
+/// `lost` in every channel. "XP" has neither x nor sigma.
 struct SurveyRecord {
   SurveyTruth truth;
-  Tensor<double> x, sigma;
+  Tensor<double> x, sigma, limits;
   std::vector<Outcome> outcomes;
 };
 
@@ -55,23 +59,22 @@ template <class T = float> class Observatory {
 public:
   using value_type = T; ///< of the spectra
 
-  /// Throws ValueError for unknown channels and whatever `Synthesis` does not take.
+  /// Throws ValueError for another number of bands than of magnitudes, for magnitudes without an embedded
+  /// band, and what `Synthesis` throws.
   template <BoundedDustLaw D>
   Observatory(SpectralGrid atmosphere, const D& law, SurveyOptions options = {})
       : Observatory(std::move(atmosphere), law, BandResponse({}), std::move(options)) {}
   /// With a further instrument, such as Gaia's XP spectrographs, whose outputs are called spectra below.
   template <BoundedDustLaw D, SpectralResponse R>
   Observatory(SpectralGrid atmosphere, const D& law, const R& instrument, SurveyOptions options = {})
-      : options_(std::move(options)), channels_(channels_named(options_.channels)),
+      : options_(std::move(options)), magnitudes_(magnitudes_of(options_)),
         synthesis_(std::move(atmosphere), law, options_.r_v_min, options_.r_v_max,
                    BandResponse(bands_of(options_)), instrument) {
-    for (const Channel& channel : channels_)
-      magnitudes_ += channel.name != "parallax" && channel.name != "XP" ? 1 : 0;
     options_.selection.missingness.check();
   }
 
   [[nodiscard]] const Synthesis<T>& synthesis() const { return synthesis_; }
-  [[nodiscard]] std::span<const Channel> channels() const { return channels_; }
+  [[nodiscard]] std::span<const Channel> channels() const { return options_.channels; }
   [[nodiscard]] const SurveyOptions& options() const { return options_; }
   /// How many outputs the further instrument has.
   [[nodiscard]] index_t spectrum_size() const { return synthesis_.outputs() - magnitudes_; }
@@ -86,25 +89,30 @@ public:
         (spectra && (spectra.rows() != n || spectra.cols() != spectrum_size())))
       throw ShapeError(sbi::text("observatory: ", flags.size(), " flags, room for spectra ", spectra.shape,
                                  "; want ", n, " and [", n, ",", spectrum_size(), "]"));
-    SurveyTruth out{Tensor<double>(Shape{n, static_cast<index_t>(channels_.size())}), std::move(flags), {}};
+    SurveyTruth out{Tensor<double>(Shape{n, static_cast<index_t>(channels().size())}), std::move(flags), {}};
     std::vector<Coverage> coverage(sources.size());
     Tensor<T> fluxes(Shape{n, synthesis_.outputs()});
     synthesis_.fluxes(be, sources, fluxes.view(), coverage);
     for_each_source(be, n, [&](index_t row, std::size_t i) {
-      if (shines(out.flags[i])) out.flags[i] = std::max(out.flags[i], star_flag(coverage[i]));
+      const std::span<double> values(out.values.row(row), channels().size());
+      StarFlag& flag = out.flags[i];
+      if (shines(flag)) flag = std::max(flag, star_flag(coverage[i]));
       const T* flux = fluxes.row(row);
-      for (std::size_t c = 0; c < channels_.size(); ++c) {
-        double& value = out.values(row, static_cast<index_t>(c));
-        if (!shines(out.flags[i]))
-          value = missing;
-        else if (channels_[c].name == "parallax")
-          value = std::pow(10, 3 - sources[i].log_distance);
-        else if (channels_[c].name == "XP")
-          value = 0; // it has an outcome, no value
+      for (std::size_t c = 0; shines(flag) && c < values.size(); ++c) {
+        if (channels()[c].name == "parallax")
+          values[c] = std::pow(10, 3 - sources[i].log_distance);
+        else if (channels()[c].name == "XP")
+          values[c] = 0; // it has an outcome, no value
         else
-          value = -2.5 * std::log10(static_cast<double>(*flux++));
+          values[c] = -2.5 * std::log10(static_cast<double>(*flux++));
+        if (!is_finite(values[c])) flag = StarFlag::no_light;
       }
-      if (spectra) std::copy_n(fluxes.row(row) + magnitudes_, spectra.cols(), spectra.row(row));
+      if (!shines(flag)) std::fill(values.begin(), values.end(), missing);
+      if (!spectra) return;
+      if (shines(flag))
+        std::copy_n(fluxes.row(row) + magnitudes_, spectra.cols(), spectra.row(row));
+      else
+        std::fill_n(spectra.row(row), spectra.cols(), std::numeric_limits<T>::quiet_NaN());
     });
     return out;
   }
@@ -116,21 +124,22 @@ public:
                                     std::span<const SkyPosition> where = {}) const {
     if (!where.empty() && where.size() != truth.flags.size())
       throw ShapeError(sbi::text("observatory: ", where.size(), " positions; want ", truth.flags.size()));
-    SurveyRecord out{std::move(truth), {}, {}, {}};
-    const index_t n = out.truth.values.rows(), width = out.truth.values.cols();
-    out.x = out.sigma = Tensor<double>(Shape{n, width});
+    const index_t n = truth.values.rows(), width = truth.values.cols();
+    const Tensor<double> nothing(truth.values.shape(),
+                                 std::vector<double>(static_cast<std::size_t>(n * width), missing));
+    SurveyRecord out{std::move(truth), nothing, nothing, nothing, {}};
     out.outcomes.assign(static_cast<std::size_t>(n * width), Outcome::lost);
     for_each_source(be, n, [&](index_t row, std::size_t i) {
-      const std::span<double> x(out.x.row(row), channels_.size()),
-          sigma(out.sigma.row(row), channels_.size());
-      if (!shines(out.truth.flags[i])) {
-        std::fill(x.begin(), x.end(), missing), std::fill(sigma.begin(), sigma.end(), missing);
-        return;
-      }
+      if (!shines(out.truth.flags[i])) return;
+      const auto of = [&](Tensor<double>& tensor) {
+        return std::span<double>(tensor.row(row), channels().size());
+      };
       Rng own = rng.split(i);
-      observe(own, channels_, {out.truth.values.row(row), channels_.size()}, options_.selection, x, sigma,
-              {out.outcomes.data() + row * width, channels_.size()},
-              where.empty() ? SkyPosition{} : where[i]);
+      observe(own, channels(), of(out.truth.values), options_.selection, of(out.x), of(out.sigma),
+              {out.outcomes.data() + row * width, channels().size()},
+              where.empty() ? SkyPosition{} : where[i], of(out.limits));
+      for (std::size_t c = 0; c < channels().size(); ++c)
+        if (channels()[c].name == "XP") of(out.x)[c] = of(out.sigma)[c] = missing;
     });
     return out;
   }
@@ -145,21 +154,31 @@ public:
   }
 
 private:
+  static bool is_magnitude(const Channel& channel) {
+    return channel.name != "parallax" && channel.name != "XP";
+  }
+  static index_t magnitudes_of(const SurveyOptions& options) {
+    const auto n = std::count_if(options.channels.begin(), options.channels.end(), is_magnitude);
+    if (!options.bands.empty() && static_cast<index_t>(options.bands.size()) != n)
+      throw ValueError(sbi::text("observatory: ", options.bands.size(), " passbands for ", n,
+                                 " channels that are magnitudes; want one each"));
+    return n;
+  }
   static std::vector<Passband> bands_of(const SurveyOptions& options) {
     if (!options.bands.empty()) return options.bands;
     std::vector<Passband> out;
-    for (const std::string_view name : options.channels) {
-      if (name == "parallax" || name == "XP") continue;
+    for (const Channel& channel : options.channels) {
+      if (!is_magnitude(channel)) continue;
+      const std::string name(channel.name);
       const bool gaia = name == "G" || name == "BP" || name == "RP", wise = name.starts_with('W');
-      out.push_back(passband(std::string(gaia ? "GaiaDR3." : wise ? "WISE." : "2MASS.") + std::string(name)));
+      out.push_back(passband((gaia ? "GaiaDR3." : wise ? "WISE." : "2MASS.") + name));
     }
     return out;
   }
 
   SurveyOptions options_;
-  std::vector<Channel> channels_;
+  index_t magnitudes_;
   Synthesis<T> synthesis_;
-  index_t magnitudes_ = 0;
 };
 
 } // namespace sbi::forward

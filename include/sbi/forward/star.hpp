@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/missing.hpp>
+
 #include <array>
 
 namespace sbi::forward {
@@ -16,7 +18,7 @@ struct Star {
   double a_v = 0, r_v = 3.1;
   /// Masses of unresolved companions in units of the primary's, the largest first; 0 where there is none.
   std::array<double, most_companions> companions{};
-  double longitude = 0, latitude = 0; ///< galactic, degrees
+  double longitude = missing, latitude = missing; ///< galactic, degrees
   /// U, V, W [km/s]: towards the galactic centre, along the rotation, to the north; relative to the circular
   /// motion at the star's place.
   std::array<double, 3> velocity{};

@@ -13,10 +13,18 @@
 namespace sbi::forward {
 
 /// What became of a star on its way from mass and age to light. `dark_companions`: a companion has no model
-/// and adds no light. The last three have no true values: the evolution has no such star (too young, too old,
-/// beyond its life), no model atmosphere is near, or a number cannot be used.
-enum class StarFlag : std::uint8_t { whole, dark_companions, no_evolution, no_atmosphere, bad_value };
-inline constexpr std::size_t star_flag_count = 5;
+/// and adds no light. The others have no true values: the evolution has no such star (too young, too old,
+/// beyond its life), no model atmosphere is near, dust leaves nothing in some band, or a number cannot be
+/// used.
+enum class StarFlag : std::uint8_t {
+  whole,
+  dark_companions,
+  no_evolution,
+  no_atmosphere,
+  no_light,
+  bad_value
+};
+inline constexpr std::size_t star_flag_count = 6;
 
 /// Whether the star has true values.
 [[nodiscard]] constexpr bool shines(StarFlag flag) { return flag <= StarFlag::dark_companions; }
@@ -49,9 +57,12 @@ public:
   }
   /// One sentence for a log.
   [[nodiscard]] std::string text() const {
-    constexpr std::array<std::string_view, star_flag_count> what{
-        "", " with a companion too cool for the atmospheres, ", " outside the evolution, ",
-        " outside the atmospheres, ", " with unusable numbers"};
+    constexpr std::array<std::string_view, star_flag_count> what{"",
+                                                                 " with a companion that has no model, ",
+                                                                 " outside the evolution, ",
+                                                                 " outside the atmospheres, ",
+                                                                 " without light in a band, ",
+                                                                 " with unusable numbers"};
     std::string out = sbi::text(total(), " stars: ");
     for (std::size_t k = 1; k < star_flag_count; ++k) out += sbi::text(counts_[k], what[k]);
     return out;

@@ -5,6 +5,7 @@
 #include <sbi/forward/observatory.hpp>
 #include <sbi/forward/star.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <span>
@@ -69,10 +70,11 @@ public:
     const auto n = static_cast<index_t>(stars.size());
     std::vector<LightSource> sources(stars.size());
     std::vector<StarFlag> flags(stars.size());
-    std::vector<StarState> states(stars.size());
+    std::vector<StarState> states(stars.size(),
+                                  StarState{missing, missing, missing, missing, missing, missing});
     Observatory<T>::for_each_source(be, n, [&](index_t, std::size_t i) {
       std::tie(sources[i], flags[i]) = light(stars[i], states[i]);
-      if (!shines(flags[i])) sources[i].count = 0; // cheap, and dark
+      if (!shines(flags[i])) sources[i].count = 0; // not worth a spectrum
     });
     SurveyTruth out = observatory_.truth(be, sources, std::move(flags), spectra);
     out.states = std::move(states);
@@ -119,7 +121,8 @@ struct SurveyPairs {
 template <Backend B, class First, class Second>
 [[nodiscard]] SurveyPairs record_pairs(const B& be, const First& first, const Second& second, Rng rng,
                                        std::span<const Star> stars) {
-  if (first.options().channels != second.options().channels)
+  const auto same = [](const Channel& a, const Channel& b) { return a.name == b.name; };
+  if (!std::ranges::equal(first.channels(), second.channels(), same))
     throw ValueError("survey pairs: the two surveys have different channels; want the same");
   SurveyPairs out{first.record(be, rng, stars), second.record(be, rng, stars), {}};
   for (std::size_t i = 0; i < stars.size(); ++i)

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,10 @@ inline constexpr std::span<const Channel, 9> gaia_2mass_wise = std::span(survey_
     out.push_back(channel);
   }
   return out;
+}
+
+[[nodiscard]] inline std::vector<Channel> channels_named(std::initializer_list<std::string_view> names) {
+  return channels_named(std::span(names.begin(), names.size()));
 }
 
 /// Observes the nine channels of `gaia_2mass_wise`: see the general `observe`.

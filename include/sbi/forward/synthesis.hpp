@@ -16,6 +16,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace sbi::forward {
@@ -36,7 +38,8 @@ public:
 
   /// The outputs of all responses, one response after the other. R_V within [r_v_min, r_v_max]. The first
   /// model wavelength beyond either end of the dust law takes the law at its end: bands interpolate to there.
-  /// Throws ValueError where a response sees wavelengths that the grid or the dust law does not cover.
+  /// Throws ValueError where a response sees wavelengths that the grid does not cover or the dust law not
+  /// even so, and for a response that sees none.
   template <BoundedDustLaw D, SpectralResponse... R>
   Synthesis(SpectralGrid grid, const D& law, double r_v_min, double r_v_max, const R&... responses)
       : grid_(std::move(grid)), dust_(law, within(law, grid_.wavelengths()), r_v_min, r_v_max) {
@@ -111,6 +114,9 @@ private:
     for (index_t i = 0; i < w.rows(); ++i)
       if (std::any_of(w.row(i), w.row(i) + w.cols(), [](double x) { return x != 0; }))
         first = std::min(first, i), last = i + 1;
+    if (first >= last && !names.empty())
+      throw ValueError(sbi::text("synthesis: the response of ", names[0],
+                                 " sees no wavelength; want a weight that is not 0"));
     if (first < last) {
       Part part{first, outputs(), Tensor<T>(Shape{last - first, w.cols()})};
       std::transform(w.row(first), w.row(last), part.weights.begin(),

@@ -12,8 +12,9 @@ namespace sbi::forward {
 
 /// y [n, outputs] = what the instruments of a `Synthesis` record of n single stars, x [n, 7] in the order of
 /// `Synthesis::derivatives`: log10 T_eff, log10 g, [M/H], log10 R [solar], A_V, R_V, log10 distance [pc]. The
-/// first `magnitudes` outputs are turned into -2.5 log10. Both must outlive the tape. A star without models,
-/// or a number that cannot be used, throws ValueError naming the row: there is no gradient to follow back.
+/// first `magnitudes` outputs are turned into -2.5 log10. The synthesis must outlive the tape. A star without
+/// models, or a number that cannot be used, throws ValueError naming the row: there is no gradient to follow
+/// back.
 template <class T> struct Synthesize {
   const Synthesis<T>* synthesis;
   index_t magnitudes = 0;
@@ -48,6 +49,10 @@ template <class T> struct Synthesize {
                                    p[6], " is no star of this atmosphere and dust law"));
       }
       for (index_t k = 0; k < magnitudes; ++k) {
+        if (!(y(i, k) > 0))
+          throw ValueError(sbi::text("synthesize: row ", i, ": no light in ",
+                                     synthesis->names()[static_cast<std::size_t>(k)],
+                                     "; want some to take a logarithm of"));
         const T scale = static_cast<T>(-2.5 / std::numbers::ln10) / y(i, k);
         for (index_t p = 0; p < inputs; ++p) slopes(i * inputs + p, k) *= scale;
         y(i, k) = static_cast<T>(-2.5) * std::log10(y(i, k));

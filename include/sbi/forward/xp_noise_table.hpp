@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/adapt.hpp>
+#include <sbi/core/rng.hpp>
 #include <sbi/core/simd.hpp>
+#include <sbi/core/tensor.hpp>
 #include <sbi/forward/xp_covariance.hpp>
 
 #include <Eigen/Cholesky>
@@ -102,7 +105,11 @@ private:
 
     Node() = default;
     explicit Node(const Tensor<double>& covariance) : sigma(static_cast<std::size_t>(padded)) {
-      const Eigen::MatrixXd c = as_eigen(covariance), l = Eigen::LLT<Eigen::MatrixXd>(c).matrixL();
+      const Eigen::MatrixXd c = as_eigen(covariance);
+      const Eigen::LLT<Eigen::MatrixXd> cholesky(c);
+      if (cholesky.info() != Eigen::Success)
+        throw NumericalError("XP noise table: a covariance is not positive definite");
+      const Eigen::MatrixXd l = cholesky.matrixL();
       const double scale = std::sqrt(c.trace());
       log_scale = std::log(scale);
       for (index_t k = 0; k < half; ++k) {

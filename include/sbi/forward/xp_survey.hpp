@@ -4,6 +4,7 @@
 #include <sbi/forward/xp_noise_table.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -41,6 +42,9 @@ public:
       if (of.rows() != n || of.cols() != XpInstrument::coefficients)
         throw ShapeError(
             sbi::text("XP observer: room ", of.shape, "; want [", n, ",", XpInstrument::coefficients, "]"));
+    if (record.outcomes.size() != static_cast<std::size_t>(n) * channels_)
+      throw ShapeError(sbi::text("XP observer: a record of ", record.outcomes.size(), " outcomes; want ", n,
+                                 " stars with ", channels_, " channels, those of its survey"));
     constexpr index_t block = 64; // stars a task
     be.for_each((n + block - 1) / block, [&](index_t task) {
       std::array<double, XpInstrument::coefficients> truth;
@@ -67,14 +71,22 @@ private:
     if (survey.spectrum_size() != XpInstrument::coefficients)
       throw ValueError(sbi::text("XP observer: the survey's spectra have ", survey.spectrum_size(),
                                  " values; want ", XpInstrument::coefficients, " coefficients"));
+    // Dwarfs of solar composition, or what comes nearest among the models.
+    const AtmosphereRange range = survey.synthesis().grid().range();
+    const double log_g = std::clamp(4.5, range.log_g_min, range.log_g_max),
+                 mh = std::clamp(0., range.mh_min, range.mh_max);
     std::vector<LightSource> sources;
     for (const double teff :
          {2500, 2800, 3200, 3600, 4000, 4500, 5200, 6000, 7000, 8500, 10'500, 14'000, 20'000, 30'000})
       for (const double a_v : {0., 3.}) {
         LightSource s;
-        s.stars[0] = {std::log10(teff), 4.5, 0, 0}, s.a_v = a_v;
-        if (survey.synthesis().grid().covers(s.stars[0].log_teff, 4.5, 0)) sources.push_back(s);
+        s.stars[0] = {std::log10(teff), log_g, mh, 0}, s.a_v = a_v;
+        s.r_v = std::clamp(3.1, survey.options().r_v_min, survey.options().r_v_max);
+        if (survey.synthesis().grid().covers(s.stars[0].log_teff, log_g, mh)) sources.push_back(s);
       }
+    if (sources.empty())
+      throw ValueError(sbi::text("XP observer: no models of 2500 to 30000 K at log g ", log_g, ", [M/H] ", mh,
+                                 "; want some to make errors for"));
     const index_t n = static_cast<index_t>(sources.size()), all = survey.synthesis().outputs();
     using T = typename W::value_type;
     Tensor<T> fluxes(Shape{n, all});

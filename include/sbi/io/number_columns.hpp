@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/error.hpp>
 #include <sbi/core/missing.hpp>
+#include <sbi/core/shape.hpp>
 #include <sbi/io/fits.hpp>
 #include <sbi/io/names.hpp>
 #include <sbi/io/text_file.hpp>
@@ -9,6 +11,7 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -20,6 +23,9 @@ public:
   /// `path` is for messages. Throws FileError for names that are empty or repeated, and for unequal lengths.
   NumberColumns(std::string path, std::vector<std::string> names, std::vector<std::vector<double>> columns)
       : path_(std::move(path)), names_(std::move(names)), columns_(std::move(columns)) {
+    if (names_.size() != columns_.size())
+      throw ShapeError(
+          text(path_, ": ", names_.size(), " names for ", columns_.size(), " columns; want one each"));
     for (std::size_t c = 0; c < names_.size(); ++c) {
       if (names_[c].empty()) throw FileError(text(path_, ": column ", c + 1, " has no name"));
       if (std::find(names_.begin(), names_.begin() + static_cast<index_t>(c), names_[c]) !=
@@ -56,7 +62,7 @@ private:
 /// Reads a table of numbers: FITS (the first table of a file named *.fits[.gz]; its columns of one number a
 /// row) or comma-separated values, plain or gzipped: the first line that is neither empty nor begins with '#'
 /// names the columns, an empty field is NaN. Throws FileError naming line and column for a field that is no
-/// number and for a row of another length.
+/// finite number and for a row of another length.
 [[nodiscard]] inline NumberColumns read_number_columns(const std::string& path) {
   std::vector<std::string> names;
   std::vector<std::vector<double>> columns;
@@ -69,7 +75,9 @@ private:
       }
     return {path, std::move(names), std::move(columns)};
   }
-  const std::string content = read_text(path);
+  const std::string text_of_file = read_text(path);
+  std::string_view content = text_of_file;
+  if (content.starts_with("\xEF\xBB\xBF")) content.remove_prefix(3); // the mark of some spreadsheets
   const auto trimmed = [](std::string_view field) {
     const std::size_t first = field.find_first_not_of(" \t\"");
     if (first == std::string_view::npos) return std::string_view{};
@@ -77,8 +85,10 @@ private:
   };
   for_each_line(content, [&](index_t number, std::string_view line) {
     const std::size_t first = line.find_first_not_of(" \t");
-    if (first == std::string_view::npos || line[first] == '#') return;
     const bool header = names.empty();
+    const bool blank =
+        first == std::string_view::npos && (header || names.size() > 1); // a gap where there is one column
+    if (blank || (first != std::string_view::npos && line[first] == '#')) return;
     std::size_t c = 0;
     for (std::size_t at = 0; at <= line.size(); ++c) {
       const std::size_t comma = std::min(line.find(',', at), line.size());
@@ -93,7 +103,7 @@ private:
       if (c < names.size() && !field.empty()) {
         const char* const end = field.data() + field.size();
         const auto [stop, error] = std::from_chars(field.data() + (field[0] == '+' ? 1 : 0), end, value);
-        if (error != std::errc{} || stop != end)
+        if (error != std::errc{} || stop != end || field.starts_with("+-") || !is_finite(value))
           throw FileError(
               text(path, ", line ", number, ", column '", names[c], "': '", field, "' is not a number"));
       }
