@@ -323,7 +323,8 @@ private:
     out.set("drawn", counts.total()).set("whole", counts(StarFlag::whole));
     out.set("dark_companions", counts(StarFlag::dark_companions));
     out.set("no_evolution", counts(StarFlag::no_evolution))
-        .set("no_atmosphere", counts(StarFlag::no_atmosphere));
+        .set("no_atmosphere", counts(StarFlag::no_atmosphere))
+        .set("no_light", counts(StarFlag::no_light));
     return out.set("bad_value", counts(StarFlag::bad_value));
   }
   [[nodiscard]] sbi::io::Results of_channels() const {

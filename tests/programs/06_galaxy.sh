@@ -34,7 +34,7 @@ consistent() {
   local of key sum catalogue
   for of in cluster field; do
     sum=0
-    for key in whole dark_companions no_evolution no_atmosphere bad_value; do
+    for key in whole dark_companions no_evolution no_atmosphere no_light bad_value; do
       sum=$((sum + $(figure "$1" $of $key)))
     done
     [ "$(figure "$1" $of drawn)" = $sum ] || fail "$1: flags of the $of add up to $sum"
