@@ -247,6 +247,29 @@ TEST_CASE("ot/fused: symmetric spaces leave the product plan, which is a saddle"
     CHECK(solve(by, {}, x, x, {}, {}, options(1, 0.2)).value < 0.1 * stuck);
 }
 
+TEST_CASE(
+    "ot/fused: proximal points whose inner problems stop early are plans all the same, and never worse") {
+  const Matrix x = squared_distances(random_points(91, 12, 3)),
+               y = squared_distances(random_points(92, 12, 2));
+  ot::FusedOptions o;
+  o.alpha = 1, o.sinkhorn.epsilon = 0.1, o.sinkhorn.tolerance = 1e-9, o.gradients = false;
+  double before = std::numeric_limits<double>::infinity();
+  for (int inner_rounds : {2, 2000})
+    for (int steps : {1, 2, 3, 50}) {
+      o.sinkhorn.max_iterations = inner_rounds, o.max_iterations = o.trial_iterations = steps;
+      const Result r = ot::proximal_fused(be, {}, x.view(), y.view(), {}, {}, o);
+      for (index_t i = 0; i < 12; ++i) {
+        double row = 0, column = 0;
+        for (index_t j = 0; j < 12; ++j) row += r.plan(i, j), column += r.plan(j, i);
+        CHECK(row == doctest::Approx(1. / 12).epsilon(1e-7));
+        CHECK(column == doctest::Approx(1. / 12).epsilon(1e-7));
+      }
+      if (steps == 1) before = std::numeric_limits<double>::infinity();
+      CHECK(r.value <= before * (1 + 1e-7)); // the starts are the same
+      before = r.value;
+    }
+}
+
 TEST_CASE("ot/fused: gradients are those of finite differences") {
   // Squared distances, by a little asymmetric: F stays concave enough for conditional gradients to end at a
   // vertex instead of creeping up to a minimum between them.

@@ -87,11 +87,13 @@ void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
     for (index_t k = 0; k < cost.size(); ++k)
       cost.data()[k] = slope.data()[k] + static_cast<T>(s.epsilon) * s.log_ratio.data()[k];
     solve(problem, cost, inner_run, s);
-    next =
-        problem.begin(transport_plan(problem.be, cost.view(), problem.a, problem.b, s.potentials, s.epsilon));
+    Tensor<T> near = transport_plan(problem.be, cost.view(), problem.a, problem.b, s.potentials, s.epsilon);
+    // A plan far from its marginals may fall short of every minimum.
+    if (!s.inner) near = problem.as_plan(near.view()), s.residual = 0;
+    next = problem.begin(std::move(near));
     if (next.objective <= before + std::max(problem.smallest, s.residual * problem.size)) break;
-    if (doubled == 40) {
-      s.settled = s.inner;
+    if (doubled == 40) { // no step leads down; whether that means anything the inner problem says
+      s.settled = true, s.epsilon = run.epsilon;
       return;
     }
   }
