@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Stars a second of the forward model, and its stars for bench/peers/forward_speed.py. Castelli-Kurucz
-// atmospheres on all their wavelengths, PARSEC isochrones, CCM89 dust, ten bands, noise and gaps; with --xp
-// also the 110 coefficients of Gaia's XP spectra. Prints JSON.
+// atmospheres on all their wavelengths, PARSEC isochrones, CCM89 dust, ten bands, noise and gaps;
+// then also the 110 coefficients of Gaia's XP spectra. Prints JSON.
 #include "machine.hpp"
 
 #include <sbi/core/adapt.hpp>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "uniformity.hpp"
+
 #include <sbi/backend/cpu.hpp>
 #include <sbi/forward/cluster_prior.hpp>
 
@@ -17,15 +19,6 @@ using sbi::Rng;
 
 namespace {
 
-double distance(std::vector<double> u) { // of Kolmogorov and Smirnov, from the uniform distribution
-  std::sort(u.begin(), u.end());
-  const auto n = static_cast<double>(u.size());
-  double d = 0;
-  for (std::size_t i = 0; i < u.size(); ++i)
-    d = std::max(
-        {d, std::abs(u[i] - static_cast<double>(i) / n), std::abs(u[i] - static_cast<double>(i + 1) / n)});
-  return d;
-}
 double phi(double z) { return .5 * std::erfc(-z / std::sqrt(2)); }
 
 } // namespace
@@ -53,8 +46,9 @@ TEST_CASE("forward/cluster_prior: every parameter follows its range") {
             t.longitude <= 360;
   }
   CHECK(valid);
-  for (const auto* u : {&age, &mh, &b, &d, &radius, &v}) CHECK(distance(*u) < 1.63 / std::sqrt(n)); // 1 %
-  CHECK(distance(stars) < 1.63 / std::sqrt(n) + .5 / 30 / std::log(100)); // rounded to whole stars
+  for (const auto* u : {&age, &mh, &b, &d, &radius, &v})
+    CHECK(sbi_test::distance(*u) < 1.63 / std::sqrt(n));                            // 1 %
+  CHECK(sbi_test::distance(stars) < 1.63 / std::sqrt(n) + .5 / 30 / std::log(100)); // rounded to whole stars
 
   ClusterPrior fixed; // equal ends
   fixed.log_age = {8, 8}, fixed.stars = {100, 100}, fixed.binary_fraction = {.3, .3}, fixed.radius_sigma = 0;
@@ -136,9 +130,10 @@ TEST_CASE("forward/cluster_prior: a list of clusters, smoothed") {
         std::hypot(v[0] - c[0], v[1] - c[1], v[2] - c[2]) / (kernel.direction * radians_per_degree);
     angle.push_back(1 - std::exp(-.5 * chord * chord));
   }
-  for (const auto* u : {&age, &mh, &d, &radius, &av, &angle}) CHECK(distance(*u) < 1.63 / std::sqrt(n));
+  for (const auto* u : {&age, &mh, &d, &radius, &av, &angle})
+    CHECK(sbi_test::distance(*u) < 1.63 / std::sqrt(n));
   // half a star of 50 is .0043 dex, .043 of the kernel's width
-  CHECK(distance(stars) < 1.63 / std::sqrt(n) + .043 * .4);
+  CHECK(sbi_test::distance(stars) < 1.63 / std::sqrt(n) + .043 * .4);
 
   CHECK_THROWS_WITH(EmpiricalClusterPrior({}), "cluster prior: no clusters; want one or more");
   ClusterKernel negative;

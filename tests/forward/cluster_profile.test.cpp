@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "uniformity.hpp"
+
 #include <sbi/forward/cluster_profile.hpp>
 
 #include <doctest/doctest.h>
@@ -37,16 +39,6 @@ template <class P> double projected(const P& profile, double r, double edge) {
          });
 }
 
-double distance(std::vector<double> u) { // of Kolmogorov and Smirnov, from the uniform distribution
-  std::sort(u.begin(), u.end());
-  const auto n = static_cast<double>(u.size());
-  double d = 0;
-  for (std::size_t i = 0; i < u.size(); ++i)
-    d = std::max(
-        {d, std::abs(u[i] - static_cast<double>(i) / n), std::abs(u[i] - static_cast<double>(i + 1) / n)});
-  return d;
-}
-
 /// 10 000 positions: radii in space and on three planes of the sky against the cumulative distributions, 1 %
 /// bound of Kolmogorov and Smirnov; and no preferred direction.
 template <class P> void check_samples(const P& profile, std::uint64_t seed) {
@@ -61,7 +53,7 @@ template <class P> void check_samples(const P& profile, std::uint64_t seed) {
     xz.push_back(profile.enclosed_projected(std::hypot(x, z)));
     cosine.push_back(.5 + .5 * y / r);
   }
-  for (const auto* u : {&space, &xy, &xz, &cosine}) CHECK(distance(*u) < 1.63 / std::sqrt(n));
+  for (const auto* u : {&space, &xy, &xz, &cosine}) CHECK(sbi_test::distance(*u) < 1.63 / std::sqrt(n));
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 // The atmosphere files against published magnitudes: the end-to-end check of spectra, bands, dust and zero
 // points.
 #include "../data_file.hpp"
+#include "calspec.hpp"
 
 #include <sbi/forward/dust.hpp>
 #include <sbi/forward/kurucz_file.hpp>
@@ -39,20 +40,8 @@ bool no_data() {
     }
   return false;
 }
-struct Spectrum {
-  std::vector<double> wavelengths, flux;
-};
-Spectrum calspec(const std::string& name) {
-  const io::FitsTable table(sbi_test::data_file("calspec/" + name));
-  Spectrum s;
-  const auto w = table.numbers("WAVELENGTH"), f = table.numbers("FLUX");
-  for (std::size_t i = 0; i < w.size(); ++i)
-    if (s.wavelengths.empty() || 1e-4 * w[i] > s.wavelengths.back()) {
-      s.wavelengths.push_back(1e-4 * w[i]);
-      s.flux.push_back(f[i]);
-    }
-  return s;
-}
+using sbi_test::calspec;
+using sbi_test::Spectrum;
 
 /// int F dlambda over sigma T^4 of one model, by trapezia between the file's wavelengths.
 double bolometric(const SpectralGrid& grid, std::size_t node, double log_teff) {

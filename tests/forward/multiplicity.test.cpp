@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "uniformity.hpp"
+
 #include <sbi/forward/chabrier.hpp>
 #include <sbi/forward/multiplicity.hpp>
 
@@ -44,16 +46,6 @@ double mean_number(double more) {
   return 1 + one + 2 * (1 - none - one);
 }
 
-double distance(std::vector<double> u) { // of Kolmogorov and Smirnov, from the uniform distribution
-  std::sort(u.begin(), u.end());
-  const auto n = static_cast<double>(u.size());
-  double d = 0;
-  for (std::size_t i = 0; i < u.size(); ++i)
-    d = std::max(
-        {d, std::abs(u[i] - static_cast<double>(i) / n), std::abs(u[i] - static_cast<double>(i + 1) / n)});
-  return d;
-}
-
 } // namespace
 
 TEST_CASE("forward/multiplicity: Lu et al. 2013") {
@@ -77,7 +69,7 @@ TEST_CASE("forward/multiplicity: Lu et al. 2013") {
     std::vector<double> u;
     const double low = std::pow(.01, .6); // inverse of the cumulative q^-0.4 on [.01, 1]
     for (double q : c.ratios) u.push_back((std::pow(q, .6) - low) / (1 - low));
-    CHECK(distance(u) < 1.63 / std::sqrt(u.size()));
+    CHECK(sbi_test::distance(u) < 1.63 / std::sqrt(u.size()));
   }
   CHECK(mean_number(.5 / .44 - 1) * .44 ==
         doctest::Approx(.5).epsilon(.001)); // what the cut takes from 1 Msun
@@ -110,11 +102,11 @@ TEST_CASE("forward/multiplicity: field stars of Duchene & Kraus 2013") {
           4 * std::sqrt(c.variance / n));
     std::vector<double> u;
     for (double q : c.ratios) u.push_back((q - .1) / .9);
-    CHECK(distance(u) < 1.63 / std::sqrt(u.size()));
+    CHECK(sbi_test::distance(u) < 1.63 / std::sqrt(u.size()));
   }
   std::vector<double> u; // q^2 on [.5, 1]
   for (double q : count(FieldMultiplicity(2, .5), 1, n).ratios) u.push_back((q * q * q - .125) / .875);
-  CHECK(distance(u) < 1.63 / std::sqrt(u.size()));
+  CHECK(sbi_test::distance(u) < 1.63 / std::sqrt(u.size()));
   CHECK_THROWS_WITH(FieldMultiplicity(0, 1), "multiplicity: mass ratios from 1 to 1; want 0 < lowest < 1");
   CHECK_THROWS_AS(FieldMultiplicity(0, 0), sbi::ValueError);
 }

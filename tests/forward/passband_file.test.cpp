@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "../data_file.hpp"
+#include "calspec.hpp"
 
 #include <sbi/forward/passband_file.hpp>
 #include <sbi/io/fits.hpp>
@@ -36,20 +37,8 @@ std::string failure(const std::string& content) {
   return "nothing was thrown";
 }
 bool contains(const std::string& s, const std::string& part) { return s.find(part) != std::string::npos; }
-struct Spectrum {
-  std::vector<double> wavelengths, flux;
-};
-Spectrum calspec(const std::string& name) {
-  const io::FitsTable table(sbi_test::data_file("calspec/" + name));
-  Spectrum s;
-  const auto w = table.numbers("WAVELENGTH"), f = table.numbers("FLUX");
-  for (std::size_t i = 0; i < w.size(); ++i)
-    if (s.wavelengths.empty() || 1e-4 * w[i] > s.wavelengths.back()) {
-      s.wavelengths.push_back(1e-4 * w[i]);
-      s.flux.push_back(f[i]);
-    }
-  return s;
-}
+using sbi_test::calspec;
+using sbi_test::Spectrum;
 Passband full(const std::string& file, std::optional<Convention> convention = {}) {
   return read_passband(sbi_test::data_file("passbands_speclite") + "/" + file + ".ecsv", file, convention);
 }

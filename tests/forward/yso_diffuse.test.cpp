@@ -91,8 +91,7 @@ TEST_CASE("forward/yso_diffuse: transparent dust radiates at its own temperature
   YsoSpectrum want{}, b;
   const int n = 600;
   for (int k = 0; k < n; ++k) { // 4 kappa pi B(T) rho dV at the temperature of optically thin dust
-    const double step = std::log(2e5) / n, r = .1 * std::exp((k + .5) * step),
-                 cm = r * astronomical_unit;
+    const double step = std::log(2e5) / n, r = .1 * std::exp((k + .5) * step), cm = r * astronomical_unit;
     double low = 1, high = 4000; // T from kappa(T*) (R/2r)^2 T*^4 = kappa(T) T^4, by bisection
     const double left = dust.planck_mean(4000) * std::pow(solar_radius / cm, 2) * std::pow(4000., 4);
     for (int i = 0; i < 40; ++i) {

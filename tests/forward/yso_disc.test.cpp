@@ -15,7 +15,7 @@ namespace {
 
 const YsoDust dust;
 constexpr double star_au = solar_radius / astronomical_unit; // one solar radius in au
-constexpr double everything[]{1e9};                                  // one aperture around it all
+constexpr double everything[]{1e9};                          // one aperture around it all
 
 YsoSpectrum seen(const YsoDisc& disc, double inclination) {
   YsoSpectrum f{};

@@ -37,20 +37,23 @@ public:
   /// rethrown here.
   template <class F> void for_each(index_t n, F&& f) const {
     if (n == 1 || threads() == 1) {
-      for (index_t i = 0; i < n; ++i) f(i);
+      for (index_t i = 0; i < n; ++i) run_task(f, i);
       return;
     }
     shared_->pool.execute([&] {
       tbb::parallel_for(
           tbb::blocked_range<index_t>(0, n, 1),
           [&](const tbb::blocked_range<index_t>& range) {
-            for (index_t i = range.begin(); i < range.end(); ++i) f(i);
+            for (index_t i = range.begin(); i < range.end(); ++i) run_task(f, i);
           },
           tbb::simple_partitioner{});
     });
   }
 
 private:
+  /// One copy of a task for both loops: inlined into each, it may fuse other products with sums, and the bits
+  /// would depend on the number of threads.
+  template <class F> [[gnu::noinline]] static void run_task(F& f, index_t i) { f(i); }
   static int checked(int threads) {
     if (threads < 0) throw ValueError(sbi::text("cpu: threads = ", threads, "; want 0 (all) or more"));
     return threads == 0 ? tbb::task_arena::automatic : threads;

@@ -33,11 +33,10 @@ public:
       const Passband& band = bands_[static_cast<std::size_t>(b)];
       double norm = 0;
       detail::band_quadrature(wavelengths, band, [&](std::size_t i, double lambda, double w) {
-        const double left = wavelengths[i], right = wavelengths[i + 1];
-        const double t = std::log(lambda / left) / std::log(right / left);
+        const auto share = detail::shares_of_neighbours(wavelengths[i], wavelengths[i + 1], lambda);
         const auto row = static_cast<index_t>(i);
-        out(row, b) += w * (1 - t) * std::pow(left / lambda, 4);
-        out(row + 1, b) += w * t * std::pow(right / lambda, 4);
+        out(row, b) += w * share[0];
+        out(row + 1, b) += w * share[1];
         norm += w;
       });
       for (index_t i = 0; i < out.rows(); ++i) out(i, b) /= norm * band.zero_point;

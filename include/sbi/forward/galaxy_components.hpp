@@ -198,9 +198,8 @@ besancon_components(const GalaxyFrame& frame = GalaxyFrame()) {
 /// about 1 solar mass in the thin disc, 0.5 in thick disc and halo, 2.35 in the bulge; 0.07 to 100 solar
 /// masses.
 [[nodiscard]] inline std::vector<BrokenPowerLaw<2>> galaxia_mass_functions() {
-  const auto law = [](double low, double high) { return BrokenPowerLaw<2>({low, high}, {1}, 0.07, 100); };
-  std::vector<BrokenPowerLaw<2>> out(7, law(1.6, 3));
-  out.insert(out.end(), {law(.5, .5), law(.5, .5), law(2.35, 2.35)});
+  std::vector<BrokenPowerLaw<2>> out(7, ThinDiscMasses());
+  out.insert(out.end(), {OldDiscMasses(), OldDiscMasses(), BulgeMasses()});
   return out;
 }
 

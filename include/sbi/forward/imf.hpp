@@ -131,13 +131,16 @@ struct ThinDiscMasses : BrokenPowerLaw<2> {
   explicit ThinDiscMasses(double lower = 0.07, double upper = 100)
       : BrokenPowerLaw({1.6, 3.0}, {1}, lower, upper) {}
 };
-/// Thick disc and halo: slope 0.5. It is meant for old stars: above 1 solar mass none of them shines.
-struct OldDiscMasses : BrokenPowerLaw<1> {
-  explicit OldDiscMasses(double lower = 0.07, double upper = 100) : BrokenPowerLaw({0.5}, {}, lower, upper) {}
+/// Thick disc and halo: slope 0.5. It is meant for old stars: above 1 solar mass none of them shines. All
+/// three are of one type, so that a galaxy can hold them.
+struct OldDiscMasses : BrokenPowerLaw<2> {
+  explicit OldDiscMasses(double lower = 0.07, double upper = 100)
+      : BrokenPowerLaw({0.5, 0.5}, {1}, lower, upper) {}
 };
 /// Bulge: slope 2.35.
-struct BulgeMasses : BrokenPowerLaw<1> {
-  explicit BulgeMasses(double lower = 0.07, double upper = 100) : BrokenPowerLaw({2.35}, {}, lower, upper) {}
+struct BulgeMasses : BrokenPowerLaw<2> {
+  explicit BulgeMasses(double lower = 0.07, double upper = 100)
+      : BrokenPowerLaw({2.35, 2.35}, {1}, lower, upper) {}
 };
 
 static_assert(MassFunction<Salpeter> && MassFunction<Kroupa> && MassFunction<ThinDiscMasses>);

@@ -44,9 +44,16 @@ inline void check_coverage(std::string_view instrument, std::span<const double> 
                                wavelengths.front(), " to ", wavelengths.back()));
 }
 
+/// What the fluxes at two neighbouring wavelengths contribute to the flux at lambda between them: lambda^4 F
+/// is linear in ln(lambda), which is exact for a Rayleigh-Jeans tail however coarse the grid.
+inline std::array<double, 2> shares_of_neighbours(double left, double right, double lambda) {
+  const double t = std::log(lambda / left) / std::log(right / left);
+  return {(1 - t) * std::pow(left / lambda, 4), t * std::pow(right / lambda, 4)};
+}
+
 /// Quadrature over [from, to] of a spectrum given at `wavelengths`, in pieces no longer than `step`, each
 /// between two of the wavelengths. Calls f(i, lambda, w, share): int F(lambda) g(lambda) dlambda = sum of
-/// w g(lambda) (share[0] F[i] + share[1] F[i + 1]), with lambda^4 F linear in ln(lambda).
+/// w g(lambda) (share[0] F[i] + share[1] F[i + 1]).
 template <class F>
 void spectrum_quadrature(std::span<const double> wavelengths, double from, double to, double step, F&& f) {
   auto i = static_cast<std::size_t>(std::upper_bound(wavelengths.begin() + 1, wavelengths.end() - 1, from) -
@@ -56,11 +63,8 @@ void spectrum_quadrature(std::span<const double> wavelengths, double from, doubl
     const double left = wavelengths[i], right = wavelengths[i + 1], end = std::min(to, right);
     const double pieces = std::ceil((end - from) / step), width = (end - from) / pieces;
     for (double k = 0; k < pieces; ++k)
-      gauss4(from + k * width, from + (k + 1) * width, [&](double lambda, double w) {
-        const double t = std::log(lambda / left) / std::log(right / left), a = left / lambda,
-                     b = right / lambda;
-        f(i, lambda, w, std::array<double, 2>{(1 - t) * a * a * a * a, t * b * b * b * b});
-      });
+      gauss4(from + k * width, from + (k + 1) * width,
+             [&](double lambda, double w) { f(i, lambda, w, shares_of_neighbours(left, right, lambda)); });
     from = end;
   }
 }

@@ -40,10 +40,8 @@ public:
   [[nodiscard]] const Synthesis<T>& synthesis() const { return observatory_.synthesis(); }
   [[nodiscard]] index_t spectrum_size() const { return observatory_.spectrum_size(); }
 
-  /// The light of a star and its companions, or why there is none. Never inlined: two inlined copies, in a
-  /// loop of one thread and in that of many, may fuse other products with sums, and give other bits.
-  [[nodiscard, gnu::noinline]] std::pair<LightSource, StarFlag> light(const Star& star,
-                                                                      StarState& state) const {
+  /// The light of a star and its companions, or why there is none.
+  [[nodiscard]] std::pair<LightSource, StarFlag> light(const Star& star, StarState& state) const {
     LightSource source;
     source.log_distance = star.log_distance, source.a_v = star.a_v, source.r_v = star.r_v;
     if (!is_finite(star.log_mass) || !is_finite(star.log_age) || !is_finite(star.mh))
