@@ -36,6 +36,20 @@ TEST_CASE("core/dual: the slope is a directional derivative") {
   CHECK((x + Dual<double>(4)).slope == 2);
 }
 
+TEST_CASE("core/dual: numbers are constants, the logistic function has no 0 times infinity") {
+  const Dual<double> x(3, 2);
+  CHECK((5 * x).value == 15);
+  CHECK((5 * x).slope == 10);
+  CHECK((1 + x).value == 4);
+  CHECK((1 + x).slope == 2);
+  for (const double at : {-800.0, -3.0, 0.0, 2.0, 800.0}) {
+    const auto y = logistic(Dual<double>(at, 2));
+    const double s = 1 / (1 + std::exp(-at));
+    CHECK(y.value == doctest::Approx(s).epsilon(1e-15));
+    CHECK(y.slope == doctest::Approx(2 * s * (1 - s)).epsilon(1e-15));
+  }
+}
+
 TEST_CASE("core/dual: duals nest to second derivatives") {
   using Second = Dual<Dual<double>>;
   const double x = 1.3;

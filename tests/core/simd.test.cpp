@@ -91,6 +91,19 @@ TEST_CASE("core/simd: multiply-add in one rounding where the machine has it, at 
   });
 }
 
+TEST_CASE("core/simd: min and max give the second where one is not a number") {
+  for_each_width([]<class T, int N>() {
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    const auto last = [](Vec<T, N> v) { return lanes(v)[N - 1]; };
+    CHECK(last(min(Vec<T, N>(2), Vec<T, N>(-3))) == -3);
+    CHECK(last(max(Vec<T, N>(2), Vec<T, N>(-3))) == 2);
+    CHECK(last(min(Vec<T, N>(nan), Vec<T, N>(1))) == 1);
+    CHECK(last(max(Vec<T, N>(nan), Vec<T, N>(1))) == 1);
+    CHECK(std::isnan(last(min(Vec<T, N>(1), Vec<T, N>(nan)))));
+    CHECK(std::isnan(last(max(Vec<T, N>(1), Vec<T, N>(nan)))));
+  });
+}
+
 TEST_CASE("core/simd: exp to two units in the last place, the same bits at every width") {
   const auto sweep = []<class T>(T) {
     const T lowest = sizeof(T) == 4 ? T(-86.5) : T(-707.9), highest = sizeof(T) == 4 ? T(88.6) : T(709.6);
@@ -122,6 +135,25 @@ TEST_CASE("core/simd: exp at and beyond its ends") {
     CHECK(std::isfinite(at(high)));
     CHECK(at(std::nextafter(high, infinity<T>)) == infinity<T>);
     CHECK(at(infinity<T>) == infinity<T>);
+    CHECK(std::isnan(at(std::numeric_limits<T>::quiet_NaN())));
+  });
+}
+
+TEST_CASE("core/simd: logistic to three units in the last place, not a number stays so") {
+  for_each_width([]<class T, int N>() {
+    const auto at = [](T x) { return lanes(logistic(Vec<T, N>(x)))[N - 1]; };
+    double worst = 0;
+    for (int i = -2000; i <= 2000; ++i) {
+      const T x = static_cast<T>(i) * T(0.02);
+      // The argument of exp2 is rounded once: an error of |x| / 2 units of its logarithm.
+      const long double exact = 1 / (1 + std::exp(-static_cast<long double>(x)));
+      const double error = static_cast<double>(std::abs(static_cast<long double>(at(x)) - exact) / exact);
+      worst = std::max(worst, error / (3 + std::abs(static_cast<double>(x))));
+    }
+    CHECK(worst < static_cast<double>(std::numeric_limits<T>::epsilon()));
+    CHECK(at(infinity<T>) == 1);
+    CHECK(at(-infinity<T>) >= 0);
+    CHECK(at(-infinity<T>) < 2 * std::numeric_limits<T>::min());
     CHECK(std::isnan(at(std::numeric_limits<T>::quiet_NaN())));
   });
 }

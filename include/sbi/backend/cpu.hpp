@@ -36,24 +36,30 @@ public:
   /// only; then the result does not depend on the number of threads. The first exception thrown by a task is
   /// rethrown here.
   template <class F> void for_each(index_t n, F&& f) const {
+    using Task = std::remove_reference_t<F>;
+    run(
+        n, [](const void* task, index_t i) { (*static_cast<Task*>(const_cast<void*>(task)))(i); },
+        std::addressof(f));
+  }
+
+private:
+  /// TBB's loop, compiled once whatever the task: a task's work is large, a call through a pointer costs
+  /// nothing. And one copy of a task for both loops: inlined into each, it may fuse other products with sums,
+  /// and the bits would depend on the number of threads.
+  [[gnu::noinline]] void run(index_t n, void (*call)(const void*, index_t), const void* task) const {
     if (n == 1 || threads() == 1) {
-      for (index_t i = 0; i < n; ++i) run_task(f, i);
+      for (index_t i = 0; i < n; ++i) call(task, i);
       return;
     }
     shared_->pool.execute([&] {
       tbb::parallel_for(
           tbb::blocked_range<index_t>(0, n, 1),
           [&](const tbb::blocked_range<index_t>& range) {
-            for (index_t i = range.begin(); i < range.end(); ++i) run_task(f, i);
+            for (index_t i = range.begin(); i < range.end(); ++i) call(task, i);
           },
           tbb::simple_partitioner{});
     });
   }
-
-private:
-  /// One copy of a task for both loops: inlined into each, it may fuse other products with sums, and the bits
-  /// would depend on the number of threads.
-  template <class F> [[gnu::noinline]] static void run_task(F& f, index_t i) { f(i); }
   static int checked(int threads) {
     if (threads < 0) throw ValueError(sbi::text("cpu: threads = ", threads, "; want 0 (all) or more"));
     return threads == 0 ? tbb::task_arena::automatic : threads;

@@ -20,7 +20,8 @@ private:
   static constexpr unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
   unsigned saved_;
 #else
-  FlushDenormals() = default;
+  FlushDenormals() {}
+  ~FlushDenormals() {} // not trivial: an object that is there for its scope is no unused one
 #endif
 };
 

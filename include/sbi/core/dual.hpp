@@ -19,6 +19,15 @@ template <class T> struct Dual {
   friend Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
   friend Dual operator-(Dual a) { return {-a.value, -a.slope}; }
   friend Dual operator*(Dual a, Dual b) { return {a.value * b.value, a.slope * b.value + a.value * b.slope}; }
+  // With a constant as such: as a Dual its slope of zero would be multiplied, too.
+  template <class Number>
+  requires std::is_arithmetic_v<Number>
+  friend Dual operator*(Number c, Dual b) {
+    return {static_cast<T>(c) * b.value, static_cast<T>(c) * b.slope};
+  }
+  template <class Number>
+  requires std::is_arithmetic_v<Number>
+  friend Dual operator+(Number c, Dual b) { return {static_cast<T>(c) + b.value, b.slope}; }
   friend Dual operator/(Dual a, Dual b) {
     const T inverse = T(1) / b.value, quotient = a.value * inverse;
     return {quotient, (a.slope - quotient * b.slope) * inverse};
@@ -35,7 +44,7 @@ template <class T> T logistic(T x) {
   using std::exp;
   return T(1) / (T(1) + exp(-x));
 }
-template <class T> Dual<T> logistic(Dual<T> x) {
+template <class T> [[gnu::always_inline]] inline Dual<T> logistic(Dual<T> x) {
   const T s = logistic(x.value);
   return {s, s * (T(1) - s) * x.slope};
 }

@@ -13,6 +13,8 @@
 #include <utility>
 #if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace sbi {
@@ -21,15 +23,18 @@ namespace sbi {
 inline constexpr int native_vector_bytes = 64, native_registers = 32;
 #elif defined(__AVX__)
 inline constexpr int native_vector_bytes = 32, native_registers = 16;
+#elif defined(__aarch64__)
+inline constexpr int native_vector_bytes = 16, native_registers = 32;
 #else
 inline constexpr int native_vector_bytes = 16, native_registers = 16;
 #endif
 template <class T> inline constexpr int native_lanes = native_vector_bytes / static_cast<int>(sizeof(T));
 
-/// N values of T that are computed together. Comparisons give lane masks for `select`.
+/// N values of T that are computed together, in at most 64 bytes. Comparisons give lane masks for `select`.
 template <class T, int N = native_lanes<T>> struct Vec {
   static_assert(std::is_floating_point_v<T>, "sbi: Vec<T, N> wants float or double");
-  static_assert(N > 0 && (N & (N - 1)) == 0, "sbi: Vec<T, N> wants N a power of two");
+  static_assert(N > 0 && (N & (N - 1)) == 0 && N * sizeof(T) <= 64,
+                "sbi: Vec<T, N> wants N a power of two and at most 64 bytes");
   using value_type = T;
   using int_type = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   static constexpr int lanes = N;
@@ -118,7 +123,33 @@ private:
 template <class T, int N> Vec<T, N> select(typename Vec<T, N>::mask_type mask, Vec<T, N> yes, Vec<T, N> no) {
   return mask ? yes.raw : no.raw;
 }
-template <class T, int N> Vec<T, N> max(Vec<T, N> a, Vec<T, N> b) { return select(a > b, a, b); }
+/// a > b ? a : b and a < b ? a : b: b where one of them is not a number, as the processors' own have it.
+template <class T, int N> Vec<T, N> max(Vec<T, N> a, Vec<T, N> b) {
+  [[maybe_unused]] constexpr int bytes = N * static_cast<int>(sizeof(T));
+  [[maybe_unused]] constexpr bool single = sizeof(T) == 4;
+#if defined(__AVX512F__)
+  if constexpr (bytes == 64 && single) return Vec<T, N>(_mm512_max_ps(a.raw, b.raw));
+  if constexpr (bytes == 64 && !single) return Vec<T, N>(_mm512_max_pd(a.raw, b.raw));
+#endif
+#if defined(__AVX__)
+  if constexpr (bytes == 32 && single) return Vec<T, N>(_mm256_max_ps(a.raw, b.raw));
+  if constexpr (bytes == 32 && !single) return Vec<T, N>(_mm256_max_pd(a.raw, b.raw));
+#endif
+  return select(a > b, a, b);
+}
+template <class T, int N> Vec<T, N> min(Vec<T, N> a, Vec<T, N> b) {
+  [[maybe_unused]] constexpr int bytes = N * static_cast<int>(sizeof(T));
+  [[maybe_unused]] constexpr bool single = sizeof(T) == 4;
+#if defined(__AVX512F__)
+  if constexpr (bytes == 64 && single) return Vec<T, N>(_mm512_min_ps(a.raw, b.raw));
+  if constexpr (bytes == 64 && !single) return Vec<T, N>(_mm512_min_pd(a.raw, b.raw));
+#endif
+#if defined(__AVX__)
+  if constexpr (bytes == 32 && single) return Vec<T, N>(_mm256_min_ps(a.raw, b.raw));
+  if constexpr (bytes == 32 && !single) return Vec<T, N>(_mm256_min_pd(a.raw, b.raw));
+#endif
+  return select(a < b, a, b);
+}
 
 /// a b + c in one rounding where the instruction set has it, in two everywhere else: whether compilers fuse
 /// an expression depends on its surroundings (GCC: on the processor tuned for), and with it the bits.
@@ -135,6 +166,10 @@ template <class T, int N>
   if constexpr (bytes == 32 && !single) return Vec<T, N>(_mm256_fmadd_pd(a.raw, b.raw, c.raw));
   if constexpr (bytes == 16 && single) return Vec<T, N>(_mm_fmadd_ps(a.raw, b.raw, c.raw));
   if constexpr (bytes == 16 && !single) return Vec<T, N>(_mm_fmadd_pd(a.raw, b.raw, c.raw));
+#endif
+#if defined(__aarch64__)
+  if constexpr (bytes == 16 && single) return Vec<T, N>(vfmaq_f32(c.raw, a.raw, b.raw));
+  if constexpr (bytes == 16 && !single) return Vec<T, N>(vfmaq_f64(c.raw, a.raw, b.raw));
 #endif
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   for (int i = 0; i < N; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]); // widths of no register here
@@ -232,17 +267,16 @@ template <class T, int N> Vec<T, N> exp(Vec<T, N> x) {
   result = select(x > high, V(std::numeric_limits<T>::infinity()), result);
   return select(x < low, V(0), result);
 }
-/// 2^x to about one unit in the last place, for -126 <= x <= 126 in float, +-1022 in double; arguments
-/// outside are moved to these bounds. Without the cases at the ends it takes half the time of `exp`.
-/// Polynomials of least relative error on [-1/2, 1/2]: 7.5e-8 in float, 3e-18 in double.
-template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_bounded(Vec<T, N> x) {
+/// 2^x to about one unit in the last place, for -126 <= x <= 126 in float, +-1022 in double, and nothing
+/// that means anything for other arguments. Polynomials of least relative error on [-1/2, 1/2]: 7.5e-8 in
+/// float, 3e-18 in double.
+template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_inside(Vec<T, N> x) {
   using V = Vec<T, N>;
   using I = typename V::mask_type;
   constexpr bool single = sizeof(T) == 4;
-  const V bound(single ? 126.0 : 1022.0), magic(single ? 12582912.0 : 6755399441055744.0);
-  const V clamped = select(x < bound, select(x > -bound, x, -bound), bound);
-  const V shifted = clamped + magic;
-  const V r = clamped - (shifted - magic);
+  const V magic(single ? 12582912.0 : 6755399441055744.0);
+  const V shifted = x + magic;
+  const V r = x - (shifted - magic);
   V p;
   if constexpr (single) {
     p = V(1.3276472e-3);
@@ -263,6 +297,18 @@ template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_bounded(V
   value += whole << (single ? 23 : 52);
   std::memcpy(&p.raw, &value, sizeof value);
   return p;
+}
+/// The same, arguments outside moved to these bounds. Without the cases at the ends it takes half the time of
+/// `exp`.
+template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_bounded(Vec<T, N> x) {
+  const Vec<T, N> bound(sizeof(T) == 4 ? 126.0 : 1022.0);
+  return exp2_inside(max(min(x, bound), -bound));
+}
+/// 1 / (1 + e^-x), to two units in the last place; below -87 (-708 in double) it stays at 2^-126 (2^-1022).
+template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> logistic(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  const V s = V(1) / (V(1) + exp2_bounded(x * V(-1.4426950408889634)));
+  return select(x.raw == x.raw, s, x); // not a number stays so
 }
 template <class T, int N> Vec<T, N> sqrt(Vec<T, N> x) {
   T lane[N];

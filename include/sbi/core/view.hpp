@@ -10,6 +10,9 @@ namespace sbi {
 struct Host {};
 struct Device {};
 
+/// Whether a kernel replaces what its output holds or adds to it.
+enum class Write : bool { overwrite, accumulate };
+
 /// A borrowed row-major array whose rows may be apart by more than their length, so that a slice of the last
 /// axis (q, k, v of one product) is a view too. A default-constructed view is empty: "nobody wants this".
 template <class T, class Space = Host> struct View {
