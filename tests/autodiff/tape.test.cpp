@@ -15,7 +15,7 @@ using sbi::Shape;
 using sbi::Tensor;
 using Be = sbi::Cpu<float>;
 using sbi::ops::Add;
-using sbi::ops::Linear;
+using Linear = sbi::ops::Linear<float>;
 using sbi::ops::Scale;
 
 /// Bytes of the arena between two marks of one block.
@@ -72,8 +72,8 @@ TEST_CASE("autodiff/tape: backward from several outputs at once") {
   tape.seed(v, dv.view());
   tape.seed(v, dv.view()); // seeds add up
   tape.backward();
-  CHECK(in.grad.data[0] == 3 * 10 + 2 * 4);
-  CHECK(in.grad.data[1] == 3 * 20 + 2 * 4);
+  CHECK(in.grad.view().data[0] == 3 * 10 + 2 * 4);
+  CHECK(in.grad.view().data[1] == 3 * 20 + 2 * 4);
 }
 
 TEST_CASE("autodiff/tape: a cotangent may have another shape of the same size") {
@@ -93,7 +93,7 @@ TEST_CASE("autodiff/tape: a scalar loss with a scale") {
   sbi::Tape tape(be);
   const auto in = tape.input(x.view());
   tape.backward(tape.apply(Scale{4}, in), 0.5f);
-  CHECK(in.grad.data[0] == 2);
+  CHECK(in.grad.view().data[0] == 2);
 }
 
 TEST_CASE("autodiff/tape: gradients of slices and reshapes land in the whole") {
@@ -108,7 +108,7 @@ TEST_CASE("autodiff/tape: gradients of slices and reshapes land in the whole") {
   tape.seed(middle, dy.view());
   tape.seed(last, dy.view().row_block(0, 1));
   tape.backward();
-  const std::vector<float> got(in.grad.data, in.grad.data + 12);
+  const std::vector<float> got(in.grad.view().data, in.grad.view().data + 12);
   CHECK(got == std::vector<float>{0, 0, 1, 2, 0, 0, 10, 20, 3, 4, 0, 0});
 }
 
@@ -145,14 +145,14 @@ TEST_CASE("autodiff/tape: a tape inside a tape gives its memory back and leaves 
     const auto v = inner.apply(Scale{5}, u);
     inner.seed(v, ones.view());
     inner.backward();
-    CHECK(u.grad.data[0] == 5);
+    CHECK(u.grad.view().data[0] == 5);
     outer.seed(y, sbi::View<const float>(u.grad));
   }
   CHECK(between(before, outer.arena().mark()) == 0);
   const auto after = outer.apply(Scale{1}, y); // reuses the inner tape's memory
   CHECK(after.value.data[63] == 2);
   outer.backward();
-  CHECK(in.grad.data[63] == 10);
+  CHECK(in.grad.view().data[63] == 10);
 }
 
 TEST_CASE("autodiff/tape: backward twice plays nothing back twice") {
@@ -162,7 +162,7 @@ TEST_CASE("autodiff/tape: backward twice plays nothing back twice") {
   const auto in = tape.input(x.view());
   tape.backward(tape.apply(Scale{3}, in));
   tape.backward();
-  CHECK(in.grad.data[0] == 3);
+  CHECK(in.grad.view().data[0] == 3);
 }
 
 TEST_CASE("autodiff/tape: messages") {

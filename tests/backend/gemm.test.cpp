@@ -101,6 +101,41 @@ TEST_CASE("backend/gemm: a row's bits do not depend on the rows beside it") {
   }
 }
 
+namespace {
+template <class T, int N> void check_packed(Problem p) {
+  sbi::Cpu<T> cpu(1);
+  sbi::Rng rng(29);
+  for (const auto tb : {Transpose::no, Transpose::yes}) {
+    const Shape sb = tb == Transpose::yes ? Shape{p.cols, p.depth} : Shape{p.depth, p.cols};
+    const auto a = drawn<T>(rng, p.rows, p.depth, 0), b = drawn<T>(rng, sb.rows(), sb.cols(), 2),
+               d = drawn<T>(rng, p.rows, p.cols, 5), bias = drawn<T>(rng, 1, p.cols, 0);
+    const View<const T> of_b(b.data(), sb, sb.cols() + 2), of_d(d.data(), {p.rows, p.cols}, p.cols + 5);
+    sbi::Tensor<T> packed({sbi::packed_size<T, N>(p.depth, p.cols)}), want({p.rows, p.cols}),
+        got(want.shape());
+    sbi::pack<T, N>(of_b, tb, packed.data());
+    // D first, then the rest: the bits of adding to C.
+    for (index_t i = 0; i < p.rows; ++i) std::copy_n(of_d.row(i), p.cols, want.row(i));
+    sbi::gemm<T, N>(cpu, a.view(), Transpose::no, of_b, tb, want.view(), Write::accumulate, bias.view());
+    sbi::gemm<T, N>(cpu, a.view(), Transpose::no, of_b, tb, got.view(), Write::overwrite, bias.view(), of_d,
+                    {packed.data()});
+    CHECK(std::equal(want.begin(), want.end(), got.begin()));
+  }
+}
+} // namespace
+
+TEST_CASE("backend/gemm: a packed B and an addend of its own give the bits of the plain product") {
+  for (const Problem p : problems) {
+    CAPTURE(p.rows);
+    CAPTURE(p.cols);
+    CAPTURE(p.depth);
+    check_packed<float, 4>(p);
+    check_packed<float, 8>(p);
+    check_packed<float, 16>(p);
+    check_packed<double, 2>(p);
+    check_packed<double, 8>(p);
+  }
+}
+
 TEST_CASE("backend/gemm: sizes that do not fit are refused") {
   const sbi::Cpu<float> cpu(1);
   const sbi::Tensor<float> a({2, 3}), b({4, 5});
@@ -112,4 +147,8 @@ TEST_CASE("backend/gemm: sizes that do not fit are refused") {
                        sbi::ShapeError);
   CHECK_THROWS_WITH_AS(product(Transpose::yes, Transpose::yes),
                        "product: A is [2,3] transposed, B is [4,5] transposed, C is [2,5]", sbi::ShapeError);
+  const sbi::Tensor<float> fits({3, 5}), addend({2, 4});
+  CHECK_THROWS_WITH_AS(sbi::gemm(cpu, a.view(), Transpose::no, fits.view(), Transpose::no, c.view(),
+                                 Write::overwrite, {}, addend.view()),
+                       "product: D is [2,4], C is [2,5]", sbi::ShapeError);
 }

@@ -38,7 +38,7 @@ double module_error(B& backend, nn::Parameters<double>& parameters, const Tensor
     w = normals<double>({y.shape().rows(), y.shape().cols()}, 43);
     tape.seed(y, w.view());
     tape.backward();
-    for (index_t i = 0; i < x.size(); ++i) analytic += in.grad.data[i] * dx.data()[i];
+    for (index_t i = 0; i < x.size(); ++i) analytic += in.grad.view().data[i] * dx.data()[i];
     for (std::size_t i = 0; i < gradient.size(); ++i) analytic += gradient[i] * direction[i];
   }
   const auto value = [&](double step) {

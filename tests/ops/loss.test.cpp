@@ -15,9 +15,9 @@ TEST_CASE("ops/loss: a weighted sum of squares by hand") {
   const auto y = tape.apply(sbi::ops::WeightedSquares<float>{target.view(), weight.view()}, in);
   CHECK(y.value.data[0] == 3);
   tape.backward(y, 10);
-  CHECK(in.grad.data[0] == 20);
-  CHECK(in.grad.data[1] == -20);
-  CHECK(in.grad.data[2] == 0);
+  CHECK(in.grad.view().data[0] == 20);
+  CHECK(in.grad.view().data[1] == -20);
+  CHECK(in.grad.view().data[2] == 0);
 }
 
 TEST_CASE("ops/loss: constants with gaps between their rows are refused") {

@@ -76,8 +76,10 @@ template <class Op> constexpr int arity() {
     return 1;
   else if constexpr (requires(Op op, Shape s) { op.shape(s, s); })
     return 2;
-  else
+  else if constexpr (requires(Op op, Shape s) { op.shape(s, s, s); })
     return 3;
+  else
+    return 4;
 }
 template <Backend B, class Make> OpOn<B> on_backend(Make make) {
   using T = typename B::param_t;
@@ -131,8 +133,14 @@ inline std::vector<OpCase> elementwise_cases(Sizes sizes) {
 inline std::vector<OpCase> linear_cases(Sizes sizes) {
   std::vector<OpCase> out;
   const auto add = [&](Shape x, index_t width) {
-    out.push_back(op_case("linear", "linear", {x, {x.cols(), width}, {width}}, Checked::columns,
-                          [](auto&) { return ops::Linear{}; }));
+    const Shape w{x.cols(), width}, b{width};
+    out.push_back(op_case("linear", "linear", {x, w, b}, Checked::columns,
+                          []<class T>(Constants<T>&) { return ops::Linear<T>{}; }));
+    out.push_back(op_case("linear", "linear, gelu", {x, w, b}, Checked::columns, []<class T>(Constants<T>&) {
+      return ops::LinearActivation<T, ops::GeluFunction>{};
+    }));
+    out.push_back(op_case("linear", "linear, added", {x.with_cols(width), x, w, b}, Checked::columns,
+                          []<class T>(Constants<T>&) { return ops::LinearAdd<T>{}; }));
   };
   if (sizes == Sizes::bench) {
     for (const index_t width : {32, 64, 256}) add({256, 64}, width);

@@ -41,7 +41,8 @@ GradientCheck gradient_check(B& backend, F&& f, const std::vector<Tensor<typenam
     tape.backward();
     for (std::size_t k = 0; k < inputs.size(); ++k)
       for (index_t i = 0; i < inputs[k].size(); ++i)
-        analytic += static_cast<double>(vars[k].grad.data[i]) * static_cast<double>(direction[k].data()[i]);
+        analytic +=
+            static_cast<double>(vars[k].grad.view().data[i]) * static_cast<double>(direction[k].data()[i]);
   }
   const auto value = [&](double t) {
     std::vector<Tensor<T>> moved = inputs;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Matrix products: C = op(A) op(B) (+ bias) or C += op(A) op(B). One register tile does all of them: A is
-// read by broadcast with free strides (so it may be transposed), B by contiguous vectors (a panel of a
-// transposed B is packed before its use).
+// Matrix products: C = op(A) op(B) (+ bias) (+ D), D = C included. One register tile does all of them: A is
+// read by broadcast with free strides (so it may be transposed), B by contiguous vectors. Panels of a
+// transposed B, and ragged ones, are packed before their use; a B of many products is packed once.
 #pragma once
 #include <sbi/backend/backend.hpp>
 #include <sbi/backend/denormals.hpp>
@@ -12,15 +12,15 @@
 namespace sbi {
 
 enum class Transpose : bool { no, yes };
-enum class Write : bool { overwrite, accumulate };
 
 namespace detail {
 
-/// C tile of M rows and V vectors, the last one `last` lanes wide. Each element is one chain of fused
-/// multiply-adds over k in order: its bits do not depend on the tile it falls into.
+/// C tile of M rows and V vectors, of which C and bias have `last` lanes of the last. D is added, if there is
+/// one. Each element is one chain of fused multiply-adds over k in order: its bits do not depend on the tile
+/// it falls into.
 template <int M, int V, bool Partial, class T, int N>
 void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
-                  index_t c_row, const T* bias, bool accumulate, index_t last) {
+                  index_t c_row, const T* bias, const T* d, index_t d_row, index_t last) {
   using Vector = Vec<T, N>;
   const auto get = [&](const T* p, int j) {
     if constexpr (Partial)
@@ -36,7 +36,7 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
   for (index_t k = 0; k < depth; ++k) {
     Vector bk[V];
 #pragma GCC unroll 8
-    for (int j = 0; j < V; ++j) bk[j] = get(b + k * b_row, j);
+    for (int j = 0; j < V; ++j) bk[j] = Vector::load(b + k * b_row + N * j);
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i) {
       const Vector aik(a[i * a_row + k * a_col]);
@@ -50,7 +50,7 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
     for (int j = 0; j < V; ++j) {
       Vector out = sum[i][j];
       if (bias) out += get(bias, j);
-      if (accumulate) out += get(c + i * c_row, j);
+      if (d) out += get(d + i * d_row, j);
       if (Partial && j == V - 1)
         out.store(c + i * c_row + N * j, last);
       else
@@ -62,14 +62,14 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
 template <int V, bool Partial, class T, int N>
 [[gnu::noinline]] void product_panel(index_t rows, index_t depth, const T* a, index_t a_row, index_t a_col,
                                      const T* b, index_t b_row, T* c, index_t c_row, const T* bias,
-                                     bool accumulate, index_t last = N) {
+                                     const T* d, index_t d_row, index_t last) {
   // As many rows as the register file holds beside V vectors of B and one of A.
   constexpr int tall = (native_registers - V - 2) / V > 12 ? 12 : (native_registers - V - 2) / V;
   index_t i = 0;
   const auto run = [&]<int M>() {
     for (; i + M <= rows; i += M)
       product_tile<M, V, Partial, T, N>(depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row,
-                                        bias, accumulate, last);
+                                        bias, d ? d + i * d_row : nullptr, d_row, last);
   };
   run.template operator()<tall>();
   if constexpr (tall > 4) run.template operator()<4>();
@@ -99,36 +99,77 @@ template <class T, int N> void transpose_into(View<const T> from, T* to, index_t
     }
 }
 
-/// C (+)= A op(B). Panels of a transposed B go through scratch that fits the first cache (the second where
-/// vectors have 16 lanes).
+/// Vectors of the widest column panel: with more, the register file holds too few rows.
+inline constexpr int widest_panel = native_registers >= 32 ? 4 : 2;
+
+/// Calls f.operator()<V, Partial>(column, vectors' width) for the panels of a matrix of `cols` columns.
+template <int N, class F> void for_each_panel(index_t cols, F&& f) {
+  index_t j = 0;
+  for (; j + widest_panel * N <= cols; j += widest_panel * N) f.template operator()<widest_panel, false>(j);
+  const index_t vectors = (cols - j + N - 1) / N;
+  if (vectors == 1) f.template operator()<1, true>(j);
+  if constexpr (widest_panel >= 2)
+    if (vectors == 2) f.template operator()<2, true>(j);
+  if constexpr (widest_panel >= 4) {
+    if (vectors == 3) f.template operator()<3, true>(j);
+    if (vectors == 4) f.template operator()<4, true>(j);
+  }
+}
+
+/// Columns [first, first + width of V vectors) of op(B), padded with zeros to whole vectors: to [depth, V N].
+template <int V, class T, int N>
+void pack_panel(View<const T> b, Transpose tb, index_t first, index_t depth, T* to) {
+  const index_t width = std::min<index_t>(V * N, (tb == Transpose::no ? b.cols() : b.rows()) - first);
+  if (tb == Transpose::yes) {
+    transpose_into<T, N>({b.row(first), {width, depth}, b.row_stride}, to, V * N);
+    if (const index_t last = width - (V - 1) * N; last < N)
+      for (index_t k = 0; k < depth; ++k) std::fill_n(to + k * V * N + width, N - last, T{0});
+    return;
+  }
+  for (index_t k = 0; k < depth; ++k)
+    for (int v = 0; v < V; ++v) {
+      const index_t left = width - v * N;
+      const T* from = b.row(k) + first + v * N;
+      (left >= N ? Vec<T, N>::load(from) : Vec<T, N>::load(from, left)).store(to + (k * V + v) * N);
+    }
+}
+
+/// C = A op(B) + bias + D; any of bias, D may be null, D may be C. `packed`, where it is
+/// not null, holds all `whole_depth` rows of op(B); these are those from `first` on.
+template <class T, int N>
+void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
+             index_t a_col, View<const T> b, Transpose tb, const T* packed, index_t first,
+             index_t whole_depth, T* c, index_t c_row, const T* bias, const T* d, index_t d_row) {
+  if (rows == 0 || cols == 0) return;
+  if (depth == 0) a = c, a_row = a_col = 0; // not read; null pointers must not be moved either
+  const ArenaScope scope(arena);
+  T* scratch = nullptr;
+  for_each_panel<N>(cols, [&]<int V, bool Partial>(index_t j) {
+    const index_t last = Partial ? cols - j - (V - 1) * N : N;
+    const T* panel = b.data + j;
+    index_t b_row = b.row_stride;
+    if (packed) {
+      panel = packed + j * whole_depth + first * V * N, b_row = V * N;
+    } else if (depth > 0 && (tb == Transpose::yes || last < N)) {
+      if (!scratch) scratch = arena.array<T>(depth * widest_panel * N);
+      pack_panel<V, T, N>(b, tb, j, depth, scratch);
+      panel = scratch, b_row = V * N;
+    } else if (depth == 0) {
+      panel = c, b_row = 0;
+    }
+    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, panel, b_row, c + j, c_row,
+                                    bias ? bias + j : nullptr, d ? d + j : nullptr, d_row, last);
+  });
+}
+
+/// C (+)= A op(B) + bias, B with rows b_row apart.
 template <class T, int N>
 void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a, index_t a_row,
              index_t a_col, const T* b, index_t b_row, Transpose tb, T* c, index_t c_row, const T* bias,
              bool accumulate) {
-  constexpr int widest = native_registers >= 32 ? 4 : 2;
-  if (rows == 0 || cols == 0) return;
-  if (depth == 0) a = b = c, a_row = a_col = b_row = 0; // not read; null pointers must not be moved either
-  const ArenaScope scope(arena);
-  T* packed = tb == Transpose::yes ? arena.array<T>(depth * widest * N) : nullptr;
-  index_t j = 0;
-  const auto panel = [&]<int V, bool Partial>() {
-    const index_t width = Partial ? cols - j : V * N;
-    if (packed) transpose_into<T, N>({b + j * b_row, {width, depth}, b_row}, packed, V * N);
-    product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, packed ? packed : b + j,
-                                    packed ? V * N : b_row, c + j, c_row, bias ? bias + j : nullptr,
-                                    accumulate, width - (V - 1) * N);
-    j += width;
-  };
-  const auto whole = [&]<int V>() {
-    while (j + V * N <= cols) panel.template operator()<V, false>();
-  };
-  if constexpr (widest == 4) {
-    whole.template operator()<4>();
-    whole.template operator()<3>();
-  }
-  whole.template operator()<2>();
-  whole.template operator()<1>();
-  if (j < cols) panel.template operator()<1, true>();
+  const Shape shape = tb == Transpose::no ? Shape{depth, cols} : Shape{cols, depth};
+  product<T, N>(arena, rows, cols, depth, a, a_row, a_col, View<const T>(b, shape, b_row), tb, nullptr, 0, 0,
+                c, c_row, bias, accumulate ? c : nullptr, c_row);
 }
 
 inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t c_rows, index_t c_cols) {
@@ -139,36 +180,64 @@ inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t 
                                tb == Transpose::yes ? " transposed" : "", ", C is [", c_rows, ",", c_cols,
                                "]"));
 }
+template <class T> void check_addend(View<const T> d, index_t rows, index_t cols, Write write) {
+  if (d && (d.rows() != rows || d.cols() != cols || write == Write::accumulate))
+    throw ShapeError(sbi::text("product: D is ", d.shape, ", C is [", rows, ",", cols, "]",
+                               write == Write::accumulate ? " and added to; want one of them" : ""));
+}
 
 } // namespace detail
 
-/// C = op(A) op(B) + bias, or C += the same. A, B, C are matrices (leading axes are merged); bias [cols of C]
-/// may be empty. Throws ShapeError when the extents do not fit. The lane count N is a parameter for the
-/// tests' sake.
+/// Values of op(B) [depth, cols] in the order that products read them. Layouts differ from one lane count to
+/// the next.
+template <class T> struct PackedMatrix { const T* data = nullptr; };
+
+/// Number of values of a packed matrix.
+template <class T, int N = native_lanes<T>> index_t packed_size(index_t depth, index_t cols) {
+  return depth * ((cols + N - 1) / N * N);
+}
+/// Writes the packed_size(rows, columns of op(B)) values of op(B).
+template <class T, int N = native_lanes<T>> void pack(View<const T> b, Transpose tb, T* to) {
+  const index_t depth = tb == Transpose::no ? b.rows() : b.cols();
+  detail::for_each_panel<N>(tb == Transpose::no ? b.cols() : b.rows(), [&]<int V, bool>(index_t j) {
+    detail::pack_panel<V, T, N>(b, tb, j, depth, to + j * depth);
+  });
+}
+
+/// C = op(A) op(B) + bias + D, or C += op(A) op(B) + bias. A, B, C, D are matrices (leading axes are merged);
+/// bias [cols of C] and D may be empty, and so may `packed`, op(B) as `pack` leaves it. Throws ShapeError
+/// when the extents do not fit. The lane count N is a parameter for the tests' sake.
 template <class T, int N = native_lanes<T>>
 void gemm(const Cpu<T>& be, std::type_identity_t<View<const T>> a, Transpose ta,
           std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
-          std::type_identity_t<View<const T>> bias = {}) {
+          std::type_identity_t<View<const T>> bias = {}, std::type_identity_t<View<const T>> d = {},
+          PackedMatrix<T> packed = {}) {
   detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
+  detail::check_addend(d, c.rows(), c.cols(), write);
   const index_t rows = c.rows(), cols = c.cols();
   const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
   const index_t a_row = ta == Transpose::no ? a.row_stride : 1,
-                a_col = ta == Transpose::no ? 1 : a.row_stride,
-                b_col = tb == Transpose::no ? b.row_stride : 1;
+                a_col = ta == Transpose::no ? 1 : a.row_stride;
   // A slice of the depth keeps its rows of B in the first cache; slices add up in a fixed order.
   constexpr index_t slice = 256;
-  for (index_t k = 0; k < std::max<index_t>(depth, 1); k += slice)
-    detail::product<T, N>(be.arena(), rows, cols, std::min(slice, depth - k), a.data + k * a_col, a_row,
-                          a_col, b.data + k * b_col, b.row_stride, tb, c.data, c.row_stride,
-                          k == 0 ? bias.data : nullptr, write == Write::accumulate || k > 0);
+  for (index_t k = 0; k < std::max<index_t>(depth, 1); k += slice) {
+    const index_t some = std::min(slice, depth - k);
+    const auto part = tb == Transpose::no ? b.row_block(k, some) : b.columns(k, some);
+    const bool add_to_c = write == Write::accumulate || k > 0;
+    detail::product<T, N>(be.arena(), rows, cols, some, a.data + k * a_col, a_row, a_col, part, tb,
+                          packed.data, k, depth, c.data, c.row_stride, k == 0 ? bias.data : nullptr,
+                          add_to_c ? c.data : d.data, add_to_c ? c.row_stride : d.row_stride);
+  }
 }
 
 /// The same by its definition.
 template <class T>
 void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose ta,
           std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
-          std::type_identity_t<View<const T>> bias = {}) {
+          std::type_identity_t<View<const T>> bias = {}, std::type_identity_t<View<const T>> d = {},
+          PackedMatrix<T> = {}) {
   detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
+  detail::check_addend(d, c.rows(), c.cols(), write);
   const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
   for (index_t i = 0; i < c.rows(); ++i)
     for (index_t j = 0; j < c.cols(); ++j) {
@@ -176,7 +245,9 @@ void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose 
       for (index_t k = 0; k < depth; ++k)
         sum += static_cast<double>(ta == Transpose::no ? a(i, k) : a(k, i)) *
                static_cast<double>(tb == Transpose::no ? b(k, j) : b(j, k));
-      c(i, j) = static_cast<T>(write == Write::accumulate ? static_cast<double>(c(i, j)) + sum : sum);
+      if (write == Write::accumulate) sum += static_cast<double>(c(i, j));
+      if (d) sum += static_cast<double>(d(i, j));
+      c(i, j) = static_cast<T>(sum);
     }
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Row kernels: one source for every backend. A kernel is a function of a row policy that offers `each`, `sum`
-// and `max` over the row's elements; the element index it hands to the body selects whole vectors, the
-// partial vector at the end of the row, or single values.
+// Row kernels: one source for every backend. A kernel is a function of a row policy that offers `each`,
+// `sum`, `sums` and `max` over the row's elements; the element index it hands to the body selects whole
+// vectors, the partial vector at the end of the row, or single values.
 #pragma once
 #include <sbi/backend/backend.hpp>
 #include <sbi/core/simd.hpp>
 
 #include <limits>
+#include <utility>
 
 namespace sbi {
 
@@ -57,6 +58,20 @@ template <class T, int N = native_lanes<T>> struct VectorRow {
     if (i < n) total += first_lanes(V(f(Tail<N>{i, n - i})), n - i);
     return horizontal_sum(total);
   }
+  /// Two sums in one sweep; f gives both terms as a std::pair.
+  template <class F> std::pair<T, T> sums(F&& f) const {
+    V first(0), second(0);
+    index_t i = 0;
+    for (; i + N <= n; i += N) {
+      const auto [a, b] = f(Packet<N>{i});
+      first += a, second += b;
+    }
+    if (i < n) {
+      const auto [a, b] = f(Tail<N>{i, n - i});
+      first += first_lanes(V(a), n - i), second += first_lanes(V(b), n - i);
+    }
+    return {horizontal_sum(first), horizontal_sum(second)};
+  }
   template <class F> T max(F&& f) const {
     constexpr T lowest = -std::numeric_limits<T>::infinity();
     V best(lowest);
@@ -79,6 +94,14 @@ struct ScalarRow {
   template <class F> double sum(F&& f) const {
     double total = 0;
     for (index_t i = 0; i < n; ++i) total += f(Lane{i});
+    return total;
+  }
+  template <class F> std::pair<double, double> sums(F&& f) const {
+    std::pair<double, double> total{0, 0};
+    for (index_t i = 0; i < n; ++i) {
+      const auto [a, b] = f(Lane{i});
+      total.first += a, total.second += b;
+    }
     return total;
   }
   template <class F> double max(F&& f) const {

@@ -17,7 +17,21 @@ public:
         bias_(parameters.add(name + ".bias", {out}, Init::zeros())) {}
 
   template <Backend B> Var<typename B::param_t> operator()(Tape<B>& tape, Var<typename B::param_t> x) const {
-    return tape.apply(ops::Linear{}, x, tape(weight_), tape(bias_));
+    using T = typename B::param_t;
+    return tape.apply(ops::Linear<T>{tape.packed(weight_)}, x, tape(weight_), tape(bias_));
+  }
+  /// F(x W + b) for a function object F, see ops::Elementwise.
+  template <class F, Backend B>
+  Var<typename B::param_t> activated(Tape<B>& tape, Var<typename B::param_t> x) const {
+    using T = typename B::param_t;
+    return tape.apply(ops::LinearActivation<T, F>{tape.packed(weight_)}, x, tape(weight_), tape(bias_));
+  }
+  /// r + x W + b
+  template <Backend B>
+  Var<typename B::param_t> add_to(Tape<B>& tape, Var<typename B::param_t> r,
+                                  Var<typename B::param_t> x) const {
+    using T = typename B::param_t;
+    return tape.apply(ops::LinearAdd<T>{tape.packed(weight_)}, r, x, tape(weight_), tape(bias_));
   }
 
 private:

@@ -22,11 +22,9 @@ public:
                            i + 2 == widths.size() ? last_gain : std::sqrt(2.0));
   }
   template <Backend B> Var<typename B::param_t> operator()(Tape<B>& tape, Var<typename B::param_t> x) const {
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      if (i > 0) x = tape.apply(ops::Gelu{}, x);
-      x = layers_[i](tape, x);
-    }
-    return x;
+    for (std::size_t i = 0; i + 1 < layers_.size(); ++i)
+      x = layers_[i].template activated<ops::GeluFunction>(tape, x);
+    return layers_.back()(tape, x);
   }
 
 private:

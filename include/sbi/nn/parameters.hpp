@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sbi::nn {
@@ -25,6 +26,13 @@ public:
   struct Entry {
     std::string name;
     Parameter at;
+    [[nodiscard]] bool is_matrix() const { return at.shape.rank() == 2 && name.ends_with(".weight"); }
+  };
+
+  /// A part of one entry's values, [begin, end) of the flat buffer: what a task of an optimiser works on.
+  struct Piece {
+    index_t begin, end;
+    bool is_matrix;
   };
 
   /// Initial values depend on the seed and the order of `add` only.
@@ -56,6 +64,25 @@ public:
     index_t n = 0;
     for (const auto& e : entries_) n += e.at.shape.size();
     return n;
+  }
+  /// Pieces of the entries whose names hold `only`.
+  [[nodiscard]] std::vector<Piece> pieces(std::string_view only = "") const {
+    constexpr index_t longest = 8192;
+    std::vector<Piece> out;
+    for (const auto& e : entries_) {
+      if (e.name.find(only) == std::string::npos) continue;
+      const index_t end = e.at.offset + e.at.shape.size();
+      for (index_t begin = e.at.offset; begin < end; begin += longest)
+        out.push_back({begin, std::min(begin + longest, end), e.is_matrix()});
+    }
+    return out;
+  }
+  /// The matrices that enter products: those named "*.weight".
+  [[nodiscard]] std::vector<Parameter> matrices() const {
+    std::vector<Parameter> out;
+    for (const auto& e : entries_)
+      if (e.is_matrix()) out.push_back(e.at);
+    return out;
   }
   [[nodiscard]] View<const T> view(const Entry& e) const {
     return {values_.data() + e.at.offset, e.at.shape};

@@ -63,8 +63,8 @@ public:
       const index_t width = x.shape().cols();
       for (index_t r = 0; r < keep.rows(); ++r) std::copy_n(qkv.value.row(r) + width, 2 * width, keep.row(r));
     }
-    x = tape.apply(ops::Add{}, x, out_(tape, tape.apply(ops::Attention<T>{at}, qkv)));
-    x = tape.apply(ops::Add{}, x, down_(tape, tape.apply(ops::Gelu{}, up_(tape, norm2_(tape, x)))));
+    x = out_.add_to(tape, x, tape.apply(ops::Attention<T>{at}, qkv));
+    x = down_.add_to(tape, x, up_.template activated<ops::GeluFunction>(tape, norm2_(tape, x)));
     if (time && !time_.empty())
       x = tape.apply(ops::AddGated<T>{time->gate}, x, time_.front()(tape, time->embedding));
     return x;

@@ -5,6 +5,7 @@
 #include <sbi/autodiff/tape.hpp>
 #include <sbi/backend/rows.hpp>
 #include <sbi/core/dual.hpp>
+#include <sbi/ops/pass_on.hpp>
 
 namespace sbi::ops {
 
@@ -33,7 +34,7 @@ template <class F> struct Elementwise {
 /// 2016).
 struct GeluFunction {
   template <class V> V operator()(V x) const {
-    return x * logistic(V(1.5957691216057308) * x * (V(1) + V(0.044715) * x * x));
+    return x * logistic(1.5957691216057308 * x * (1 + 0.044715 * (x * x)));
   }
 };
 using Gelu = Elementwise<GeluFunction>;
@@ -73,13 +74,16 @@ struct Add {
       row.each([&](auto i) { store(y.row(r), i, load(a.row(r), i) + load(b.row(r), i)); });
   }
   template <Backend B, class T>
-  void vjp(B& be, View<const T>, View<const T>, View<const T>, View<const T> dy, View<T> da,
-           View<T> db) const {
-    const auto row = row_of(be, dy.cols());
-    for (View<T> d : {da, db})
-      if (d)
-        for (index_t r = 0; r < dy.rows(); ++r)
-          row.each([&](auto i) { add(d.row(r), i, load(dy.row(r), i)); });
+  void vjp(B& be, View<const T>, View<const T>, View<const T>, Gradient<T> dy, Gradient<T> da,
+           Gradient<T> db) const {
+    const auto row = row_of(be, dy.shape().cols());
+    if (db) {
+      const View<const T> from = dy;
+      const View<T> to = db;
+      for (index_t r = 0; r < from.rows(); ++r)
+        row.each([&](auto i) { add(to.row(r), i, load(from.row(r), i)); });
+    }
+    pass_on(be, dy, da);
   }
 };
 

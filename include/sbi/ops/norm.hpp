@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace sbi::ops {
 
@@ -47,37 +48,54 @@ struct LayerNorm {
       }
     }
   }
-  /// With xhat = (x - mean) rstd and h = dy g: dx += rstd (h - <h> - xhat <h xhat>), dg += dy xhat, db += dy.
+  /// With xhat = (x - mean) rstd and h = dy g: dx += rstd (h - <h> - xhat <h xhat>), dg += dy xhat, db += dy,
+  /// all sums in one sweep.
   template <Backend B, class T>
   void vjp(B& be, View<const T> x, View<const T> g, View<const T>, View<const T>, View<const T> stats,
-           View<const T> dy, View<T> dx, View<T> dg, View<T> db) const {
+           Gradient<T> dy_, Gradient<T> dx_, Gradient<T> dg_, Gradient<T> db_) const {
     const auto row = row_of(be, x.cols());
     using S = typename decltype(row)::scalar;
     const S n = static_cast<S>(x.cols());
+    const View<const T> dy = dy_;
+    const View<T> dg = dg_ ? View<T>(dg_) : View<T>{}, db = db_ ? View<T>(db_) : View<T>{};
     const auto xhat = [&](index_t r, auto i) {
       using V = decltype(load(x.data, i));
       return (load(x.row(r), i) - V(static_cast<S>(stats(r, 0)))) * V(static_cast<S>(stats(r, 1)));
     };
-    const auto h = [&](index_t r, auto i) { return load(dy.row(r), i) * load(g.data, i); };
+    const auto add_product = [](View<T> to, auto i, auto a, auto b) { // the same bits wherever it is inlined
+      store(to.data, i, fused_multiply_add(a, b, load(to.data, i)));
+    };
+    const auto sweep = [&]<bool parameters>(index_t r) {
+      return row.sums([&](auto i) {
+        const auto xh = xhat(r, i), d = load(dy.row(r), i), h = d * load(g.data, i);
+        if constexpr (parameters) add_product(dg, i, d, xh), add(db.data, i, d);
+        return std::pair(h, h * xh);
+      });
+    };
+    const auto write = [&](index_t r, std::pair<S, S> mean, auto&& to) {
+      row.each([&](auto i) {
+        using V = decltype(load(x.data, i));
+        const auto h = load(dy.row(r), i) * load(g.data, i);
+        to(i, V(static_cast<S>(stats(r, 1))) * (h - V(mean.first) - xhat(r, i) * V(mean.second)));
+      });
+    };
+    const auto target = dx_ ? dx_.target() : typename Gradient<T>::Target{};
     for (index_t first = 0; first < x.rows(); first += rows_a_pass) {
       const index_t last = std::min(first + rows_a_pass, x.rows());
+      std::pair<S, S> mean[rows_a_pass];
       for (index_t r = first; r < last; ++r) {
-        if (dg) row.each([&](auto i) { add(dg.data, i, load(dy.row(r), i) * xhat(r, i)); });
-        if (db) row.each([&](auto i) { add(db.data, i, load(dy.row(r), i)); });
+        auto& m = mean[r - first];
+        m = dg && db ? sweep.template operator()<true>(r) : sweep.template operator()<false>(r);
+        m.first /= n, m.second /= n;
+        if (dg && !db) row.each([&](auto i) { add_product(dg, i, load(dy.row(r), i), xhat(r, i)); });
+        if (db && !dg) row.each([&](auto i) { add(db.data, i, load(dy.row(r), i)); });
       }
-      if (!dx) continue;
-      S mean_h[rows_a_pass], mean_hx[rows_a_pass];
-      for (index_t r = first; r < last; ++r) {
-        mean_h[r - first] = row.sum([&](auto i) { return h(r, i); }) / n;
-        mean_hx[r - first] = row.sum([&](auto i) { return h(r, i) * xhat(r, i); }) / n;
-      }
+      if (!target.at) continue;
       for (index_t r = first; r < last; ++r)
-        row.each([&](auto i) {
-          using V = decltype(load(x.data, i));
-          add(dx.row(r), i,
-              V(static_cast<S>(stats(r, 1))) *
-                  (h(r, i) - V(mean_h[r - first]) - xhat(r, i) * V(mean_hx[r - first])));
-        });
+        if (target.write == Write::overwrite)
+          write(r, mean[r - first], [&](auto i, auto d) { store(target.at.row(r), i, d); });
+        else
+          write(r, mean[r - first], [&](auto i, auto d) { add(target.at.row(r), i, d); });
     }
   }
 };

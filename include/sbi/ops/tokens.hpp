@@ -3,6 +3,7 @@
 #pragma once
 #include <sbi/autodiff/tape.hpp>
 #include <sbi/backend/rows.hpp>
+#include <sbi/ops/pass_on.hpp>
 
 #include <cstdint>
 
@@ -28,13 +29,16 @@ struct AddEmbedding {
     }
   }
   template <Backend B, class T>
-  void vjp(B& be, View<const T>, View<const T>, View<const T>, View<const T> dy, View<T> dx,
-           View<T> dtable) const {
-    const auto row = row_of(be, dy.cols());
-    for (index_t r = 0; r < dy.rows(); ++r) {
-      if (dx) row.each([&](auto i) { add(dx.row(r), i, load(dy.row(r), i)); });
-      if (dtable) row.each([&](auto i) { add(dtable.row(ids.data[r % ids.size()]), i, load(dy.row(r), i)); });
+  void vjp(B& be, View<const T>, View<const T>, View<const T>, Gradient<T> dy, Gradient<T> dx,
+           Gradient<T> dtable) const {
+    if (dtable) {
+      const View<const T> from = dy;
+      const View<T> to = dtable;
+      const auto row = row_of(be, from.cols());
+      for (index_t r = 0; r < from.rows(); ++r)
+        row.each([&](auto i) { add(to.row(ids.data[r % ids.size()]), i, load(from.row(r), i)); });
     }
+    pass_on(be, dy, dx);
   }
 };
 
@@ -58,18 +62,21 @@ template <class T> struct AddGated {
       });
   }
   template <Backend B>
-  void vjp(B& be, View<const T>, View<const T> u, View<const T>, View<const T> dy, View<T> dx,
-           View<T> du) const {
-    const index_t tokens = dy.rows() / u.rows();
-    const auto row = row_of(be, dy.cols());
-    for (index_t r = 0; r < dy.rows(); ++r) {
-      if (dx) row.each([&](auto i) { add(dx.row(r), i, load(dy.row(r), i)); });
-      if (du && gate.data[r] != T{0})
-        row.each([&](auto i) {
-          const auto d = load(dy.row(r), i);
-          add(du.row(r / tokens), i, decltype(d)(gate.data[r]) * d);
-        });
+  void vjp(B& be, View<const T>, View<const T> u, View<const T>, Gradient<T> dy, Gradient<T> dx,
+           Gradient<T> du) const {
+    if (du) {
+      const View<const T> from = dy;
+      const View<T> to = du;
+      const index_t tokens = from.rows() / u.rows();
+      const auto row = row_of(be, from.cols());
+      for (index_t r = 0; r < from.rows(); ++r)
+        if (gate.data[r] != T{0})
+          row.each([&](auto i) {
+            const auto d = load(from.row(r), i);
+            add(to.row(r / tokens), i, decltype(d)(gate.data[r]) * d);
+          });
     }
+    pass_on(be, dy, dx);
   }
 };
 
