@@ -1,229 +1,270 @@
 // SPDX-License-Identifier: MIT
-// Attention for short sequences, all heads of a sample at a time in the first cache: no permuted copies of q,
-// k, v.
+// Attention of one sample after the other: a block of queries, in the lanes, meets the keys that it may see,
+// a run of them at a time that stays in the first cache. Nothing is permuted or padded beforehand, and what
+// the mask forbids to a whole block costs nothing.
 #pragma once
-#include <sbi/backend/gemm.hpp>
-#include <sbi/backend/rows.hpp>
-#include <sbi/backend/softmax_row.hpp>
+#include <sbi/backend/attention_edges.hpp>
+#include <sbi/backend/attention_reference.hpp>
+#include <sbi/backend/attention_seen.hpp>
+#include <sbi/backend/attention_tiles.hpp>
+#include <sbi/backend/cpu.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace sbi {
-
-/// Extents of a multi-head attention and what its queries may see.
-///
-/// q, k, v lie side by side in qkv [samples * tokens, 3 width]. Keys and values of `context` [groups *
-/// context_tokens, 2 width] (k, v side by side) come before a sample's own; consecutive `samples_per_context`
-/// samples share a group. `mask` is added to the logits: [samples, tokens, context_tokens + tokens], or the
-/// last two axes only when all samples share it, or empty. A query without an allowed key (all minus
-/// infinity) gives 0.
-template <class T> struct AttentionExtent {
-  index_t heads = 1, tokens = 0;
-  View<const T> mask;
-  View<const T> context;
-  index_t context_tokens = 0, samples_per_context = 1;
-
-  [[nodiscard]] index_t keys() const { return context_tokens + tokens; }
-  [[nodiscard]] const T* mask_row(index_t sample, index_t query) const {
-    const index_t block = mask.shape.rank() == 3 ? sample : 0;
-    return mask.data + (block * tokens + query) * keys();
-  }
-  /// Keys and values that a sample shares with its group: [context_tokens, 2 width], or empty.
-  [[nodiscard]] View<const T> group(index_t sample) const {
-    if (context_tokens == 0) return {};
-    return context.row_block(sample / samples_per_context * context_tokens, context_tokens);
-  }
-};
-
 namespace detail {
 
-/// Keys or values of all heads of one sample, its group's context before its own: transposed [width,
-/// keys_padded], so that whole vectors of them meet a query, or as rows. The context is put there once a
-/// group.
-template <class T, int N> class AttendedKeys {
-public:
-  AttendedKeys(Arena& arena, const AttentionExtent<T>& at, index_t width)
-      : at_(at), width_(width), padded_((at.keys() + N - 1) / N * N),
-        transposed_(arena.zeros<T>(width * padded_)),
-        rows_(at.context_tokens > 0 ? arena.array<T>(at.keys() * width) : nullptr) {}
+/// Keys of a run.
+inline constexpr index_t attention_run = 64;
 
-  [[nodiscard]] index_t padded() const { return padded_; }
-  /// [width, padded()]; `first` is the column of the keys (0) or values (width) in the context.
-  const T* transposed(index_t sample, View<const T> own, index_t first) {
-    if (starts_group(sample))
-      transpose_into<T, N>(at_.group(sample).columns(first, width_), transposed_, padded_);
-    transpose_into<T, N>(own, transposed_ + at_.context_tokens, padded_);
-    return transposed_;
-  }
-  /// [keys, width]
-  View<const T> rows(index_t sample, View<const T> own, index_t first) {
-    if (at_.context_tokens == 0) return own;
-    if (starts_group(sample)) copy(at_.group(sample).columns(first, width_), rows_);
-    copy(own, rows_ + at_.context_tokens * width_);
-    return {rows_, {at_.keys(), width_}};
+/// What the two directions share: extents, scratch, and where the rows of a block of queries and their keys
+/// lie.
+template <class T, int N, int Widest> struct AttentionWork {
+  static constexpr index_t lanes = Widest * N;
+
+  AttentionWork(Arena& arena, const AttentionExtent<T>& at_, View<const T> qkv_)
+      : at(at_), qkv(qkv_), width(qkv.cols() / 3), head(width / at.heads), padded((head + N - 1) / N * N),
+        samples(qkv.rows() / at.tokens), scale(T{1} / std::sqrt(static_cast<T>(head))), seen(arena, at),
+        query(arena.array<index_t>(lanes)), key(arena.array<const T*>(at.keys())) {}
+
+  /// body<V>(sample, first query in `seen`, number of queries) for all blocks of all samples, after
+  /// skipped(sample, query) for those that see nothing.
+  template <class Skipped, class Body> void run(Skipped&& skipped, Body&& body) {
+    const index_t masks = at.mask_a_sample() ? samples : 1, together = samples / masks;
+    for (index_t m = 0; m < masks; ++m) {
+      seen.look(m);
+      for (index_t q = 0, i = 0; q < at.tokens && seen.queries() < at.tokens; ++q) {
+        if (i < seen.queries() && seen.query(i) == q)
+          ++i;
+        else
+          for (index_t b = m * together; b < (m + 1) * together; ++b) skipped(b, q);
+      }
+      const auto blocks = [&]<int V>(index_t first) {
+        const index_t count = std::min<index_t>(V * N, seen.queries() - first);
+        seen.template choose<V>(first, count);
+        for (index_t b = m * together; b < (m + 1) * together; ++b) {
+          for (index_t i = 0; i < count; ++i) query[i] = b * at.tokens + seen.query(first + i);
+          for (index_t k = 0; k < seen.keys(); ++k) key[k] = at.key(qkv, b, seen.key(k));
+          body.template operator()<V>(b, first, count);
+        }
+      };
+      index_t first = 0;
+      const auto wide = [&]<int V>() { // as long as at most a part of a vector stays empty
+        for (; first + (V - 1) * N < seen.queries(); first += V * N) blocks.template operator()<V>(first);
+      };
+      if constexpr (Widest >= 4) wide.template operator()<4>();
+      if constexpr (Widest >= 2) wide.template operator()<2>();
+      wide.template operator()<1>();
+    }
   }
 
-private:
-  [[nodiscard]] bool starts_group(index_t sample) const {
-    return at_.context_tokens > 0 && sample % at_.samples_per_context == 0;
-  }
-  static void copy(View<const T> from, T* to) {
-    for (index_t r = 0; r < from.rows(); ++r) std::copy_n(from.row(r), from.cols(), to + r * from.cols());
-  }
-  const AttentionExtent<T>& at_;
-  index_t width_, padded_;
-  T *transposed_, *rows_;
+  const AttentionExtent<T>& at;
+  View<const T> qkv;
+  index_t width, head, padded, samples;
+  T scale;
+  SeenKeys<T, N> seen;
+  index_t* query; ///< rows of qkv of the block's queries
+  const T** key;  ///< its keys
 };
+
+/// Few tokens fit into vectors of half the width, which waste fewer lanes. Not narrower still: each width is
+/// compiled.
+template <class T, int N, int Widest>
+inline constexpr bool has_narrower = N * sizeof(T) > 16 && Widest == attention_widest<N>;
 
 } // namespace detail
 
-/// y [samples * tokens, width]; p [samples * heads * tokens, keys] receives the attention weights.
-template <class T, int N = native_lanes<T>>
+/// y [samples * tokens, width]; `kept` [samples * heads, at.kept()] receives what the vector-Jacobian
+/// product needs: a number a query (one over the sum of its weights, or the logarithm of it where weights
+/// are not kept), and the weights.
+template <class T, int N = native_lanes<T>, int Widest = detail::attention_widest<N>>
 void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
-                       View<T> p) {
+                       View<T> kept) {
+  if constexpr (detail::has_narrower<T, N, Widest>)
+    if (2 * at.tokens <= N) return attention_forward<T, N / 2, 1>(be, at, qkv, y, kept);
+  constexpr T never = -std::numeric_limits<T>::infinity(), log2_e = static_cast<T>(1.4426950408889634);
+  using Vector = Vec<T, N>;
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
-  const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens;
-  const index_t keys = at.keys(), rows = at.heads * at.tokens;
-  const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  detail::AttendedKeys<T, N> attended(arena, at, width);
-  const index_t l_row = attended.padded();
-  T* logits = arena.array<T>(rows * l_row);
-  index_t* mask_at = arena.array<index_t>(rows); // heads share the mask
-  for (index_t r = 0; r < rows; ++r) mask_at[r] = r % at.tokens * keys;
-  for (index_t b = 0; b < samples; ++b) {
-    const View<const T> own = qkv.row_block(b * at.tokens, at.tokens);
-    const T* k_t = attended.transposed(b, own.columns(width, width), 0);
-    for (index_t h = 0; h < at.heads; ++h)
-      detail::product<T, N>(arena, at.tokens, l_row, head, own.data + h * head, own.row_stride, 1,
-                            k_t + h * head * l_row, l_row, Transpose::no, logits + h * at.tokens * l_row,
-                            l_row, nullptr, false);
-    const VectorRow<T, N> row{keys};
-    const auto logit = [&](index_t r, auto i) {
-      const auto l = load(logits + r * l_row, i);
-      return l * decltype(l)(scale);
-    };
-    T* w = p.row(b * rows);
-    if (const T* m = at.mask ? at.mask_row(b, 0) : nullptr)
-      softmax_rows(
-          arena, row, rows, [&](index_t r, auto i) { return logit(r, i) + load(m + mask_at[r], i); }, w,
-          p.row_stride);
-    else
-      softmax_rows(arena, row, rows, logit, w, p.row_stride);
-    const View<const T> v = attended.rows(b, own.columns(2 * width, width), width);
-    for (index_t h = 0; h < at.heads; ++h)
-      detail::product<T, N>(arena, at.tokens, head, keys, w + h * at.tokens * p.row_stride, p.row_stride, 1,
-                            v.data + h * head, v.row_stride, Transpose::no, y.row(b * at.tokens) + h * head,
-                            y.row_stride, nullptr, false);
-  }
+  detail::AttentionWork<T, N, Widest> work(arena, at, qkv);
+  const index_t head = work.head, width = work.width;
+  T *queries = arena.array<T>(work.padded * work.lanes), *mixed = arena.zeros<T>(work.padded * work.lanes),
+    *weights = at.keeps_weights() ? nullptr : arena.array<T>(detail::attention_run * work.lanes),
+    *edge_weights = arena.array<T>(at.keys() + N);
+  work.run(
+      [&](index_t b, index_t q) { std::fill_n(y.row(b * at.tokens + q), width, T{0}); },
+      [&]<int V>(index_t b, index_t first, index_t count) {
+        const index_t keys = work.seen.keys();
+        const index_t run = at.keeps_weights() ? keys : detail::attention_run;
+        for (index_t h = 0; h < at.heads; ++h) {
+          const index_t column = h * head;
+          T* numbers = kept.row(b * at.heads + h) + first;
+          if (work.seen.sparse()) {
+            for (index_t i = 0; i < count; ++i)
+              numbers[i] = detail::edges_forward<T, N>(work.seen.edges(i), qkv.row(work.query[i]) + column,
+                                                       head, width, work.scale * log2_e, work.key, column,
+                                                       edge_weights, y.row(work.query[i]) + column);
+            continue;
+          }
+          T* w = at.keeps_weights() ? kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys()
+                                    : weights;
+          Vector top[V], sum[V], factor[V];
+          for (int v = 0; v < V; ++v)
+            top[v] = Vector(never), sum[v] = Vector(0), factor[v] = Vector(work.scale) * Vector(log2_e);
+          detail::gather_lanes<V, T, N>(qkv, work.query, count, column, head, factor, queries);
+          for (index_t from = 0; from < keys; from += run) {
+            const index_t n = std::min(run, keys - from);
+            const T* mask = work.seen.mask() ? work.seen.mask() + from * V * N : nullptr;
+            Vector before[V];
+            std::copy_n(top, V, before);
+            detail::attention_scores<V, T, N>(
+                n, head, [&](index_t k) { return work.key[from + k] + column; }, queries,
+                [&](index_t k, int v) { return mask ? Vector::load(mask + k * V * N + v * N) : Vector(0); },
+                [&](index_t k, int v, Vector x) {
+                  x.store(w + k * V * N + v * N);
+                  top[v] = max(x, top[v]);
+                });
+            Vector shift[V];
+            for (int v = 0; v < V; ++v) {
+              shift[v] = select(top[v] > Vector(never), top[v], Vector(0));
+              factor[v] = detail::attention_weight(before[v] - shift[v]);
+              sum[v] *= factor[v];
+            }
+            for (index_t k = 0; k < n; ++k)
+#pragma GCC unroll 4
+              for (int v = 0; v < V; ++v) {
+                T* at_k = w + k * V * N + v * N;
+                const Vector e = detail::attention_weight(Vector::load(at_k) - shift[v]);
+                e.store(at_k);
+                sum[v] += e;
+              }
+            detail::attention_mix<V, T, N>(
+                n, head, [&](index_t k) { return work.key[from + k] + width + column; }, w, mixed,
+                from == 0 ? nullptr : factor);
+          }
+          for (int v = 0; v < V; ++v) {
+            factor[v] = select(sum[v] > Vector(0), Vector(1) / sum[v], Vector(0));
+            if (at.keeps_weights()) {
+              factor[v].store(numbers + v * N);
+            } else {
+              for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
+            }
+          }
+          detail::scatter_lanes<V, Write::overwrite, T, N>(mixed, factor, y, work.query, count, column, head);
+        }
+      });
 }
 
 /// dqkv += the vector-Jacobian product. The context is a constant.
-template <class T, int N = native_lanes<T>>
-void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<const T> p,
-                        View<const T> dy, View<T> dqkv) {
+template <class T, int N = native_lanes<T>, int Widest = detail::attention_widest<N>>
+void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<const T> y,
+                        View<const T> kept, View<const T> dy, View<T> dqkv) {
+  if constexpr (detail::has_narrower<T, N, Widest>)
+    if (2 * at.tokens <= N) return attention_backward<T, N / 2, 1>(be, at, qkv, y, kept, dy, dqkv);
+  using Vector = Vec<T, N>;
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
-  const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens;
-  const index_t keys = at.keys(), rows = at.heads * at.tokens, skip = at.context_tokens;
-  const T scale = T{1} / std::sqrt(static_cast<T>(head));
-  detail::AttendedKeys<T, N> attended(arena, at, width);
-  const index_t d_row = attended.padded();
-  T* d = arena.array<T>(rows * d_row);
-  for (index_t b = 0; b < samples; ++b) {
-    const View<const T> own = qkv.row_block(b * at.tokens, at.tokens),
-                        dout = dy.row_block(b * at.tokens, at.tokens);
-    const View<T> down = dqkv.row_block(b * at.tokens, at.tokens);
-    const T* v_t = attended.transposed(b, own.columns(2 * width, width), width);
-    const T* w = p.row(b * rows);
-    for (index_t h = 0; h < at.heads; ++h)
-      detail::product<T, N>(arena, at.tokens, d_row, head, dout.data + h * head, dout.row_stride, 1,
-                            v_t + h * head * d_row, d_row, Transpose::no, d + h * at.tokens * d_row, d_row,
-                            nullptr, false);
-    softmax_rows_vjp(VectorRow<T, N>{keys}, rows, w, p.row_stride, d, d_row,
-                     [&](index_t r, auto i, auto g) { store(d + r * d_row, i, g * decltype(g)(scale)); });
-    const View<const T> k = attended.rows(b, own.columns(width, width), 0);
-    for (index_t h = 0; h < at.heads; ++h) {
-      const T *dl = d + h * at.tokens * d_row, *wh = w + h * at.tokens * p.row_stride;
-      const index_t q = h * head; // columns of q, k and v of this head
-      detail::product<T, N>(arena, at.tokens, head, keys, dl, d_row, 1, k.data + q, k.row_stride,
-                            Transpose::no, down.data + q, down.row_stride, nullptr, true);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, dl + skip, 1, d_row, own.data + q,
-                            own.row_stride, Transpose::no, down.data + width + q, down.row_stride, nullptr,
-                            true);
-      detail::product<T, N>(arena, at.tokens, head, at.tokens, wh + skip, 1, p.row_stride, dout.data + q,
-                            dout.row_stride, Transpose::no, down.data + 2 * width + q, down.row_stride,
-                            nullptr, true);
-    }
-  }
-}
-
-/// The same by its definition.
-template <class T>
-void attention_forward(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
-                       View<T> p) {
-  const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens, keys = at.keys();
-  const auto key_row = [&](index_t b, index_t k) { // k and v of one key, side by side
-    return k < at.context_tokens ? at.group(b).row(k)
-                                 : qkv.row(b * at.tokens + k - at.context_tokens) + width;
-  };
-  for (index_t b = 0; b < samples; ++b)
-    for (index_t h = 0; h < at.heads; ++h)
-      for (index_t t = 0; t < at.tokens; ++t) {
-        T* w = p.row((b * at.heads + h) * at.tokens + t);
-        const T* q = qkv.row(b * at.tokens + t) + h * head;
-        for (index_t k = 0; k < keys; ++k) {
-          double dot = 0;
-          for (index_t j = 0; j < head; ++j)
-            dot += static_cast<double>(q[j]) * static_cast<double>(key_row(b, k)[h * head + j]);
-          w[k] = static_cast<T>(dot / std::sqrt(static_cast<double>(head)) +
-                                (at.mask ? static_cast<double>(at.mask_row(b, t)[k]) : 0.0));
-        }
-        softmax_rows(
-            be.arena(), ScalarRow{keys}, 1, [w](index_t, auto i) { return load(w, i); }, w, keys);
-        for (index_t j = 0; j < head; ++j) {
-          double sum = 0;
-          for (index_t k = 0; k < keys; ++k)
-            sum += static_cast<double>(w[k]) * static_cast<double>(key_row(b, k)[width + h * head + j]);
-          y(b * at.tokens + t, h * head + j) = static_cast<T>(sum);
-        }
-      }
-}
-template <class T>
-void attention_backward(const Reference<T>&, const AttentionExtent<T>& at, View<const T> qkv, View<const T> p,
-                        View<const T> dy, View<T> dqkv) {
-  const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens, keys = at.keys();
-  const double scale = 1 / std::sqrt(static_cast<double>(head));
-  for (index_t b = 0; b < samples; ++b)
-    for (index_t h = 0; h < at.heads; ++h)
-      for (index_t t = 0; t < at.tokens; ++t) {
-        const index_t me = b * at.tokens + t;
-        const T* w = p.row((b * at.heads + h) * at.tokens + t);
-        const auto dp = [&](index_t k) {
-          const T* v = k < at.context_tokens ? at.group(b).row(k) + width
-                                             : qkv.row(b * at.tokens + k - at.context_tokens) + 2 * width;
-          double sum = 0;
-          for (index_t j = 0; j < head; ++j)
-            sum += static_cast<double>(dy(me, h * head + j)) * static_cast<double>(v[h * head + j]);
-          return sum;
-        };
-        double inner = 0;
-        for (index_t k = 0; k < keys; ++k) inner += static_cast<double>(w[k]) * dp(k);
-        for (index_t k = 0; k < keys; ++k) {
-          const double d = static_cast<double>(w[k]) * (dp(k) - inner) * scale;
-          const bool own = k >= at.context_tokens;
-          const index_t other = b * at.tokens + k - at.context_tokens;
-          const T* key = own ? qkv.row(other) + width : at.group(b).row(k);
-          for (index_t j = h * head; j < (h + 1) * head; ++j) {
-            dqkv(me, j) += static_cast<T>(d * static_cast<double>(key[j]));
-            if (!own) continue;
-            dqkv(other, width + j) += static_cast<T>(d * static_cast<double>(qkv(me, j)));
-            dqkv(other, 2 * width + j) +=
-                static_cast<T>(static_cast<double>(w[k]) * static_cast<double>(dy(me, j)));
+  detail::AttentionWork<T, N, Widest> work(arena, at, qkv);
+  const index_t head = work.head, width = work.width, padded = work.padded, lanes = work.lanes;
+  constexpr T log2_e = static_cast<T>(1.4426950408889634);
+  const bool again = !at.keeps_weights(); // the weights are computed again
+  T *dy_lanes = arena.array<T>(padded * lanes), *dq_lanes = arena.zeros<T>(padded * lanes),
+    *queries = again ? arena.array<T>(padded * lanes) : nullptr, *q_rows = arena.array<T>(padded * lanes),
+    *dy_rows = arena.array<T>(padded * lanes), *gradient = arena.array<T>(detail::attention_run * lanes),
+    *weights = again ? arena.array<T>(detail::attention_run * lanes) : nullptr;
+  T* edge_weights = arena.array<T>(2 * (at.keys() + N));
+  T** own_row = arena.array<T*>(at.keys()); // gradients of the block's keys
+  work.run(
+      [](index_t, index_t) {},
+      [&]<int V>(index_t b, index_t first, index_t count) {
+        const index_t keys = work.seen.keys(), context = work.seen.context_keys();
+        std::fill_n(own_row, context, nullptr);
+        for (index_t k = context; k < keys; ++k)
+          own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
+        for (index_t h = 0; h < at.heads; ++h) {
+          const index_t column = h * head;
+          const T* numbers = kept.row(b * at.heads + h) + first;
+          if (work.seen.sparse()) {
+            for (index_t i = 0; i < count; ++i) {
+              const index_t q = work.query[i];
+              detail::edges_backward<T, N>(work.seen.edges(i), qkv.row(q) + column, y.row(q) + column,
+                                           dy.row(q) + column, numbers[i], head, width, work.scale,
+                                           work.scale * log2_e, work.key, own_row, column, edge_weights,
+                                           edge_weights + at.keys() + N, dqkv.row(q) + column);
+            }
+            continue;
           }
+          const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();
+          Vector factor[V], inner[V], one[V];
+          for (int v = 0; v < V; ++v) {
+            one[v] = Vector(1);
+            factor[v] = Vector(work.scale);
+            if (again) factor[v] *= Vector(log2_e);
+          }
+          if (again) detail::gather_lanes<V, T, N>(qkv, work.query, count, column, head, factor, queries);
+          // Kept weights lack their sum: it goes into dy.
+          for (int v = 0; v < V; ++v) {
+            factor[v] = Vector(work.scale);
+            if (!again) factor[v] *= Vector::load(numbers + v * N);
+            Vector sums[N];
+#pragma GCC unroll 16
+            for (int i = 0; i < N; ++i) {
+              const index_t r = work.query[std::min<index_t>(v * N + i, count - 1)];
+              sums[i] = Vector(0);
+              for (index_t j = 0; j < head; j += N)
+                sums[i] =
+                    fused_multiply_add(detail::load_part<T, N>(y.row(r) + column + j, head - j),
+                                       detail::load_part<T, N>(dy.row(r) + column + j, head - j), sums[i]);
+            }
+            inner[v] = detail::sums_of_rows(sums) * factor[v];
+          }
+          detail::gather_lanes<V, T, N>(dy, work.query, count, column, head, factor, dy_lanes);
+          for (index_t i = 0; i < count; ++i) {
+            const Vector sum(again ? T{1} : numbers[i]);
+            const T *q = qkv.row(work.query[i]) + column, *d = dy.row(work.query[i]) + column;
+            T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
+            for (index_t j = 0; j < head; j += N) {
+              detail::load_part<T, N>(q + j, head - j).store(to_q + j);
+              (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
+            }
+          }
+          for (index_t from = 0; from < keys; from += detail::attention_run) {
+            const index_t n = std::min(detail::attention_run, keys - from);
+            const auto key = [&](index_t k) { return work.key[from + k] + column; };
+            if (again) {
+              const T* mask = work.seen.mask() ? work.seen.mask() + from * V * N : nullptr;
+              Vector sum[V];
+              for (int v = 0; v < V; ++v) sum[v] = Vector::load(numbers + v * N);
+              detail::attention_scores<V, T, N>(
+                  n, head, key, queries,
+                  [&](index_t k, int v) {
+                    return (mask ? Vector::load(mask + k * V * N + v * N) : Vector(0)) - sum[v];
+                  },
+                  [&](index_t k, int v, Vector x) {
+                    detail::attention_weight(x).store(weights + k * V * N + v * N);
+                  });
+            }
+            const T* p = again ? weights : w + from * V * N;
+            detail::attention_scores<V, T, N>(
+                n, head, [&](index_t k) { return key(k) + width; }, dy_lanes,
+                [](index_t, int) { return Vector(0); },
+                [&](index_t k, int v, Vector x) {
+                  (Vector::load(p + k * V * N + v * N) * (x - inner[v])).store(gradient + k * V * N + v * N);
+                });
+            detail::attention_mix<V, T, N>(n, head, key, gradient, dq_lanes, from == 0 ? nullptr : one);
+            const index_t skip = std::clamp<index_t>(context - from, 0, n);
+            T* const* rows = own_row + from + skip;
+            detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * V * N, V * N, q_rows,
+                                           padded, rows, column);
+            detail::attention_spread<T, N>(n - skip, count, head, p + skip * V * N, V * N, dy_rows, padded,
+                                           rows, width + column);
+          }
+          detail::scatter_lanes<V, Write::accumulate, T, N>(dq_lanes, one, dqkv, work.query, count, column,
+                                                            head);
         }
-      }
+      });
 }
 
 } // namespace sbi

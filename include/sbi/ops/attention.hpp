@@ -34,13 +34,14 @@ template <class T> struct Attention {
                                  ",", 2 * width, "]"));
     return qkv.with_cols(width);
   }
-  Shape saved(Shape qkv) const { return {qkv.rows() * at.heads, at.keys()}; }
-  template <Backend B> void fwd(B& be, View<const T> qkv, View<T> y, View<T> p) const {
-    attention_forward(be, at, qkv, y, p);
+  Shape saved(Shape qkv) const { return {qkv.rows() / at.tokens * at.heads, at.kept()}; }
+  template <Backend B> void fwd(B& be, View<const T> qkv, View<T> y, View<T> kept) const {
+    attention_forward(be, at, qkv, y, kept);
   }
   template <Backend B>
-  void vjp(B& be, View<const T> qkv, View<const T>, View<const T> p, View<const T> dy, View<T> dqkv) const {
-    attention_backward(be, at, qkv, p, dy, dqkv);
+  void vjp(B& be, View<const T> qkv, View<const T> y, View<const T> kept, View<const T> dy,
+           View<T> dqkv) const {
+    attention_backward(be, at, qkv, y, kept, dy, dqkv);
   }
 };
 
