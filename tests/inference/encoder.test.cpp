@@ -117,6 +117,22 @@ TEST_CASE("inference/encoder: adapters start as the identity and act on the real
   CHECK(distance(after.row(0), adapted.row(0)) > 1e-3);
 }
 
+TEST_CASE("inference/encoder: simulated rows have the same bits in blocks with real rows and without") {
+  Fixture f;
+  sbi::Rng rng(9);
+  for (auto& v : f.parameters.values()) v += 0.05 * rng.normal(); // adapters that do something
+  const auto alone = f.embed(false);
+  sbi::Tape<sbi::Cpu<double>> tape(f.cpu, f.parameters.values().data());
+  auto rows = f.encoders.rows(tape, 2);
+  f.encoders.write(rows, 0, f.x.data(), f.sigma.data(), true);
+  f.encoders.write(rows, 1, f.x.data(), f.sigma.data(), false);
+  const auto mixed = f.encoders(tape, rows);
+  for (index_t token = 0; token < 3; ++token) {
+    CHECK(std::memcmp(mixed.value.row(3 + token), alone.row(token), sizeof(double) * width) == 0);
+    CHECK(distance(mixed.value.row(token), alone.row(token)) > 1e-3);
+  }
+}
+
 TEST_CASE("inference/encoder: gradients of all parameters, adapters among them, are those of differences") {
   Fixture f;
   sbi::Rng rng(8);

@@ -6,7 +6,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 using namespace sbi;
@@ -48,6 +50,79 @@ TEST_CASE("ops/contrastive: InfoNCE by its definition") {
     want += (0.5 * std::log(rows * columns) - cosine(i, i) / temperature) / static_cast<double>(n);
   }
   CHECK(value(ops::InfoNce<double>{temperature, {}}, a, b) == doctest::Approx(want).epsilon(1e-10));
+}
+
+TEST_CASE("ops/contrastive: batches of many blocks by their definition, warm and cold, on any threads") {
+  const index_t n = 211, d = 5;
+  const Tensor<float> present = [&] {
+    Tensor<float> out(Shape{n});
+    Rng rng(12);
+    for (float& p : out) p = rng.bernoulli(0.8) ? 1.0F : 0.0F;
+    return out;
+  }();
+  const Tensor<double> a = random_rows(10, n, d), b = random_rows(11, n, d), along_a = random_rows(13, n, d),
+                       along_b = random_rows(14, n, d);
+  for (const double temperature : {0.3, 0.026, 0.024, 0.01}) {
+    CAPTURE(temperature);
+    const auto definition = [&](double h) { // at h along a direction
+      std::vector<double> rows(static_cast<std::size_t>(n)), columns(rows), own(rows);
+      const auto z = [&](const Tensor<double>& at, const Tensor<double>& along, index_t i, index_t k) {
+        return at(i, k) + h * along(i, k);
+      };
+      for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) {
+          if (present.data()[i] == 0 || present.data()[j] == 0) continue;
+          double ab = 0, aa = 0, bb = 0;
+          for (index_t k = 0; k < d; ++k) {
+            const double p = z(a, along_a, i, k), q = z(b, along_b, j, k);
+            ab += p * q, aa += p * p, bb += q * q;
+          }
+          const double s = ab / std::sqrt(aa * bb) / temperature; // at most 100: e^s is a double
+          rows[static_cast<std::size_t>(i)] += std::exp(s),
+              columns[static_cast<std::size_t>(j)] += std::exp(s);
+          if (i == j) own[static_cast<std::size_t>(i)] = s;
+        }
+      double sum = 0, count = 0;
+      for (index_t i = 0; i < n; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        if (rows[at] > 0) sum += 0.5 * (std::log(rows[at]) + std::log(columns[at])) - own[at], ++count;
+      }
+      return sum / count;
+    };
+    const double h = 1e-4; // fourth order: below 1e-8 of the derivative
+    const double want = definition(0),
+                 slope = (8 * (definition(h) - definition(-h)) - (definition(2 * h) - definition(-2 * h))) /
+                         (12 * h);
+    const auto run = [&]<class T>(T, int threads) { // value, derivative along the direction, gradients
+      Cpu<T> backend(threads);
+      Tensor<T> za(a.shape()), zb(b.shape()), there(present.shape());
+      std::copy(a.begin(), a.end(), za.begin()), std::copy(b.begin(), b.end(), zb.begin());
+      std::copy(present.begin(), present.end(), there.begin());
+      Tape<Cpu<T>> tape(backend);
+      const auto in_a = tape.input(za.view()), in_b = tape.input(zb.view());
+      const auto y = tape.apply(ops::InfoNce<T>{temperature, there.view()}, in_a, in_b);
+      tape.backward(y);
+      std::vector<double> out{static_cast<double>(y.value.data[0]), 0};
+      for (index_t i = 0; i < n * d; ++i) {
+        const auto da = static_cast<double>(in_a.grad.view().data[i]),
+                   db = static_cast<double>(in_b.grad.view().data[i]);
+        out[1] += da * along_a.data()[i] + db * along_b.data()[i];
+        out.insert(out.end(), {da, db});
+      }
+      return out;
+    };
+    const auto exact = run(double{}, 1), one = run(float{}, 1);
+    CHECK(exact[0] == doctest::Approx(want).epsilon(1e-10));
+    CHECK(std::abs(exact[1] - slope) < 1e-7 * std::abs(slope));
+    // Exponents up to 1 / temperature are rounded, some units in the last place each.
+    const double rounding = 8 * static_cast<double>(std::numeric_limits<float>::epsilon()) / temperature;
+    CHECK(std::abs(one[0] - want) < rounding);
+    double largest = 0, worst = 0;
+    for (std::size_t i = 2; i < exact.size(); ++i)
+      largest = std::max(largest, std::abs(exact[i])), worst = std::max(worst, std::abs(exact[i] - one[i]));
+    CHECK(worst < rounding * largest);
+    CHECK(run(float{}, 3) == one);
+  }
 }
 
 TEST_CASE("ops/contrastive: absent rows are neither anchors nor negatives and are not read") {
@@ -95,7 +170,7 @@ TEST_CASE("ops/contrastive: cold temperatures and vanishing embeddings stay fini
   const auto y = tape.apply(ops::InfoNce<float>{1e-3, {}}, in_a, in_b); // exponents of 1000
   CHECK(is_finite(y.value.data[0]));
   tape.backward(y);
-  for (index_t i = 0; i < 15; ++i) CHECK(is_finite(in_a.grad.data[i]));
+  for (index_t i = 0; i < 15; ++i) CHECK(is_finite(in_a.grad.view().data[i]));
 }
 
 TEST_CASE("ops/contrastive: neither a common factor nor a collapse pays") {

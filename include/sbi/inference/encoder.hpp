@@ -6,6 +6,11 @@
 #include <sbi/nn/tokenizer.hpp>
 #include <sbi/ops/tokens.hpp>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace sbi {
 
 /// One survey: the observables that it measures, by their index among the observables.
@@ -112,17 +117,20 @@ public:
   }
   /// z [samples * tokens(), width()]: the modalities of a sample, then its pool. `moves`, where given,
   /// receives what the adapters add to each modality m of rows of the real domain, [samples, features(m)]
-  /// and, to its embedding, [samples, width()].
+  /// and, to its embedding, [samples, width()]. Blocks without such rows pass the adapters by.
   template <Backend B>
   Var<typename B::param_t> operator()(Tape<B>& tape, const EncoderRows<typename B::param_t>& rows,
                                       std::vector<Var<typename B::param_t>>* moves = nullptr) const {
     using T = typename B::param_t;
+    const View<const T> adapted = rows.adapted;
+    const bool adapts = moves || std::any_of(adapted.data, adapted.data + adapted.size(),
+                                             [](T gate) { return gate != T{0}; });
     Var<T> all;
     for (std::size_t m = 0; m < modalities_.size(); ++m) {
-      const Var<T> x = tape.constant(rows.features[m]), move = adapters_[m](tape, x);
-      const Var<T> moved = tape.apply(ops::AddGated<T>{rows.adapted}, x, move);
-      const Var<T> inner = norms_[m](tape, encoders_[m](tape, moved)), shift = shifts_[m](tape, inner);
-      const Var<T> z = tape.apply(ops::AddGated<T>{rows.adapted}, inner, shift);
+      Var<T> z = tape.constant(rows.features[m]), move, shift;
+      if (adapts) move = adapters_[m](tape, z), z = tape.apply(ops::AddGated<T>{adapted}, z, move);
+      z = norms_[m](tape, encoders_[m](tape, z));
+      if (adapts) shift = shifts_[m](tape, z), z = tape.apply(ops::AddGated<T>{adapted}, z, shift);
       all = m == 0 ? z : tape.apply(ops::Concatenate{static_cast<index_t>(m), 1}, all, z);
       if (moves) moves->insert(moves->end(), {move, shift});
     }
