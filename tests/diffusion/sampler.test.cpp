@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 using namespace sbi::diffusion;
@@ -160,6 +162,11 @@ TEST_CASE("diffusion/sampler: every sampler draws from a correlated Gaussian and
     check_gaussian<double>(VE{}, DpmSolver{40}, 0.012);
     check_gaussian<float>(VP{}, DpmSolver{40}, 0.012);
   }
+  SUBCASE("probability flow with new noise") {
+    check_gaussian<double>(VE{}, Heun{40, 7, {.amount = 20}}, 0.012);
+    check_gaussian<float>(VP{}, Heun{40, 7, {.amount = 20}}, 0.012);
+    check_gaussian<double>(SubVP{}, Heun{40, 7, {.amount = 5, .from = 0.05, .to = 5}}, 0.012);
+  }
 }
 
 TEST_CASE("diffusion/sampler: order of convergence") {
@@ -196,6 +203,75 @@ TEST_CASE("diffusion/sampler: the start knows the mean given the conditioned nod
   CHECK(std::abs(mean_error(VE{}, DpmSolver{40})) < 1e-3);
 }
 
+TEST_CASE("diffusion/sampler: the grid is that of Karras et al. (2022)") {
+  // Equation 5 with their sigma from 80 to .002 and rho = 7 in 17 steps, computed in Python.
+  const std::vector<double> grid{80,         57.585985,  40.785574,   28.374585,   19.352453,  12.910082,
+                                 8.4009353,  5.3151945,  3.2568215,   1.9233398,   1.0881706,  0.58534812,
+                                 0.29644228, 0.13951647, 0.059947311, 0.022934518, 0.00752802, 0.002};
+  const VE ve{0.002, 80};
+  std::vector<double> seen;
+  const auto record = [&](double t, View<const double>, View<double> x0) {
+    seen.push_back(ve.sigma(t)), x0.data[0] = 0;
+  };
+  Tensor<double> x(Shape{1, 1});
+  CHECK(DpmSolver{17}.sample(ve, record, x.view(), {}, sbi::Rng(1)) == 19);
+  REQUIRE(seen.size() == 19); // the first twice: it places the start
+  for (std::size_t i = 0; i < grid.size(); ++i) CHECK(seen[i + 1] == Approx(grid[i]).epsilon(1e-6));
+  seen.clear();
+  CHECK(Heun{17}.sample(ve, record, x.view(), {}, sbi::Rng(1)) == 36);
+  REQUIRE(seen.size() == 36); // each step looks at both of its ends
+  for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
+    CHECK(seen[2 * i + 1] == Approx(grid[i]).epsilon(1e-6));
+    CHECK(seen[2 * i + 2] == Approx(grid[i + 1]).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("diffusion/sampler: new noise rises to the ratio it should, and errors keep the second order") {
+  const Churn churn{.amount = 2, .from = 0.1, .to = 3};
+  CHECK(churn.raised(1, 10, 15) == Approx(1.2));           // amount / steps
+  CHECK(churn.raised(1, 2, 15) == Approx(std::sqrt(2.0))); // at most sqrt 2
+  CHECK(churn.raised(2.9, 10, 3) == 3);                    // never above the start
+  CHECK(churn.raised(0.09, 10, 15) == 0.09);               // below `from`
+  CHECK(churn.raised(3.1, 10, 15) == 3.1);                 // above `to`
+  CHECK(Churn{}.raised(1, 10, 15) == 1);
+  // The first evaluation of a step is at the raised ratio.
+  const VE ve{0.1, 10};
+  std::vector<double> seen;
+  const auto record = [&](double t, View<const double>, View<double> x0) {
+    seen.push_back(ve.sigma(t)), x0.data[0] = 0;
+  };
+  Tensor<double> x(Shape{1, 1});
+  Heun{4, 1, {.amount = 0.4}}.sample(ve, record, x.view(), {}, sbi::Rng(1));
+  REQUIRE(seen.size() == 10); // steps of 2.475 from 10, raised by a tenth from the second on
+  for (const auto& [at, want] :
+       {std::pair{1, 10.0}, {2, 7.525}, {3, 7.525 * 1.1}, {4, 5.05}, {5, 5.05 * 1.1}})
+    CHECK(seen[std::size_t(at)] == Approx(want));
+  // Without a start's error: VE from 150 leaves a mean of the third order in 1 / 150.
+  const auto noisy = [](int steps) { return Heun{steps, 7, {.amount = 10}}; };
+  for (int steps : {40, 80}) {
+    const double ratio =
+        mean_error(VE{1e-3, 150}, noisy(steps)) / mean_error(VE{1e-3, 150}, noisy(2 * steps));
+    CAPTURE(steps);
+    CHECK(ratio > 3.2);
+    CHECK(ratio < 4.8);
+  }
+  // No noise: the plain sampler to the bit. Scale 0: the path is pulled in, the deviation too small.
+  const auto target = joint();
+  const auto denoise = target.denoiser<VE, double>(ve);
+  Tensor<double> plain(Shape{200, 3}), none(Shape{200, 3}), shrunk(Shape{200, 3});
+  Heun{10}.sample(ve, denoise, plain.view(), {}, sbi::Rng(3));
+  Heun{10, 7, {.amount = 5, .from = 20}}.sample(ve, denoise, none.view(), {}, sbi::Rng(3));
+  Heun{10, 7, {.amount = 5, .scale = 0}}.sample(ve, denoise, shrunk.view(), {}, sbi::Rng(3));
+  bool same = true;
+  double before = 0, after = 0;
+  for (index_t i = 0; i < plain.size(); ++i) {
+    same &= plain.data()[i] == none.data()[i];
+    before += plain.data()[i] * plain.data()[i], after += shrunk.data()[i] * shrunk.data()[i];
+  }
+  CHECK(same);
+  CHECK(after < 0.8 * before);
+}
+
 TEST_CASE("diffusion/sampler: samples do not depend on how rows are cut into blocks") {
   const VE ve;
   const auto target = joint();
@@ -212,6 +288,7 @@ TEST_CASE("diffusion/sampler: samples do not depend on how rows are cut into blo
   };
   compare(EulerMaruyama{30});
   compare(Heun{10});
+  compare(Heun{10, 7, {.amount = 10}});
   compare(DpmSolver{10});
 }
 
@@ -246,5 +323,26 @@ TEST_CASE("diffusion/sampler: wrong shapes, settings and non-finite networks are
   const auto broken = [](double, View<const double> a, View<double> b) {
     for (index_t i = 0; i < a.size(); ++i) b.data[i] = sbi::missing;
   };
+  const auto message = [&](const auto& run) {
+    try {
+      run();
+    } catch (const sbi::Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(message([&] { Heun{5}.sample(ve, broken, x.view(), {}, sbi::Rng(1), 30); }) ==
+        "sampler: node 0 of row 30 is nan; want a finite value");
+  CHECK(message([&] {
+          Heun{5, 7, {.amount = -1}}.sample(ve, denoise, x.view(), {}, sbi::Rng(1));
+        }) == "churn: amount = -1, from = 0, to = inf, scale = 1; want 0 or more");
+  CHECK(message([&] {
+          Heun{5, 7, {.scale = sbi::missing}}.sample(ve, denoise, x.view(), {}, sbi::Rng(1));
+        }).starts_with("churn: "));
+  CHECK(message([&] {
+          DpmSolver{5, 0}.sample(ve, denoise, x.view(), {}, sbi::Rng(1));
+        }) == "DpmSolver: rho = 0; want > 0");
   CHECK_THROWS_AS(Heun{5}.sample(ve, broken, x.view(), {}, sbi::Rng(1)), sbi::NumericalError);
+  Tensor<double> nobody(Shape{0, 3}); // no rows: nothing to do
+  CHECK(Heun{5}.sample(ve, denoise, nobody.view(), {}, sbi::Rng(1)) == 12);
 }

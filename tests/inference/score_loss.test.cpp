@@ -16,10 +16,11 @@ namespace {
 constexpr index_t nodes = 4, samples = 6, extra = 2, width = 5;
 const std::vector<std::int32_t> ids{0, 1, 2, 3};
 
-sbi::ScoreNetworkConfig config(index_t embeddings) {
+sbi::ScoreNetworkConfig config(index_t embeddings, bool cached = true) {
   sbi::ScoreNetworkConfig c;
   c.transformer = {16, 2, 2, 2, 8};
   c.embedding_tokens = embeddings, c.embedding_width = embeddings > 0 ? width : 0;
+  c.cached_context = cached;
   return c;
 }
 /// Rows with latent, conditioned and missing nodes, errors on some.
@@ -47,8 +48,9 @@ struct Model {
   sbi::nn::Parameters<double> parameters;
   sbi::ScoreNetwork network;
   index_t embedded;
-  explicit Model(index_t embeddings)
-      : parameters(3), network(parameters, "score", nodes, config(embeddings)), embedded(embeddings) {}
+  explicit Model(index_t embeddings, bool cached = true)
+      : parameters(3), network(parameters, "score", nodes, config(embeddings, cached)), embedded(embeddings) {
+  }
 
   /// The loss, and its gradient where wanted.
   template <class B>
@@ -189,4 +191,15 @@ TEST_CASE("inference/score_loss: times of a batch cover [t_min, 1] evenly") {
     CHECK(times[k] >= sde.t_min() + (1 - sde.t_min()) * static_cast<double>(k) / 8 - 1e-12);
     CHECK(times[k] <= sde.t_min() + (1 - sde.t_min()) * static_cast<double>(k + 1) / 8 + 1e-12);
   }
+}
+
+TEST_CASE("inference/score_loss: without cached context what is given hears of time and of latent nodes") {
+  sbi::Cpu<double> cpu(1);
+  const Model cached(0), general(0, false);
+  Data data(0);
+  CHECK(general.loss(cpu, general.parameters.values(), data) !=
+        doctest::Approx(cached.loss(cpu, cached.parameters.values(), data)).epsilon(1e-6));
+  for (Bytes& row : data.states) std::fill(row.begin(), row.end(), Node::latent);
+  CHECK(general.loss(cpu, general.parameters.values(), data) ==
+        cached.loss(cpu, cached.parameters.values(), data)); // nothing is given: the same network
 }

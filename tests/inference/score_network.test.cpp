@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include <cstring>
+#include <string>
 
 using sbi::index_t;
 using sbi::Tensor;
@@ -17,8 +17,9 @@ namespace {
 
 constexpr index_t nodes = 5, width = 6;
 
-sbi::ScoreNetworkConfig config(index_t embeddings) {
+sbi::ScoreNetworkConfig config(index_t embeddings, bool cached_context = true) {
   sbi::ScoreNetworkConfig c;
+  c.cached_context = cached_context;
   c.transformer = {24, 3, 2, 2, 8};
   c.embedding_tokens = embeddings, c.embedding_width = embeddings > 0 ? width : 0;
   return c;
@@ -34,8 +35,8 @@ struct Fixture {
   Tensor<double> value, embeddings;
   double noise_ratio = 0.7;
 
-  explicit Fixture(index_t embedded, Bytes node_states)
-      : extra(embedded), network(parameters, "score", nodes, config(embedded)),
+  explicit Fixture(index_t embedded, Bytes node_states, bool cached_context = true)
+      : extra(embedded), network(parameters, "score", nodes, config(embedded, cached_context)),
         states(std::move(node_states)), value({samples, nodes}),
         embeddings({samples * std::max<index_t>(extra, 1), width}) {
     sbi::Rng rng(2);
@@ -60,10 +61,10 @@ struct Fixture {
     for (index_t j = 0; j < nodes; ++j) ids.push_back(static_cast<std::int32_t>(j));
     for (index_t i = 0; i < samples; ++i) {
       for (index_t j = 0; j < nodes; ++j) network.tokenizer().write(state(i, j), features.row(i * nodes + j));
-      sbi::diffusion::attention_mask<double>(states,
-                                             {mask.data + i * tokens() * tokens(), {tokens(), tokens()}});
+      sbi::diffusion::attention_mask<double>(
+          states, {mask.data + i * tokens() * tokens(), {tokens(), tokens()}}, network.attention_rules());
       for (index_t k = 0; k < tokens(); ++k)
-        gate.data[i * tokens() + k] = states[static_cast<std::size_t>(k)] == Node::latent ? 1 : 0;
+        gate.data[i * tokens() + k] = network.sees_time(states[static_cast<std::size_t>(k)]) ? 1 : 0;
       network.time().write(noise_ratio, time.row(i));
     }
     sbi::TokenBlock<double> block{{ids.data(), {nodes}}, features, {}, mask};
@@ -130,13 +131,13 @@ struct Fixture {
 
 constexpr std::uint8_t L = Node::latent, C = Node::conditioned, M = Node::missing;
 /// Without embeddings and with two tokens of them, one of which may be missing.
-std::vector<Fixture> cases() {
+std::vector<Fixture> cases(bool cached_context = true) {
   std::vector<Fixture> out;
-  out.emplace_back(0, Bytes{L, L, C, C, C});
-  out.emplace_back(0, Bytes{C, L, M, L, C});
-  out.emplace_back(2, Bytes{L, L, L, L, L, C, C});
-  out.emplace_back(2, Bytes{L, C, L, M, L, C, C});
-  out.emplace_back(2, Bytes{L, L, C, L, M, M, C});
+  out.emplace_back(0, Bytes{L, L, C, C, C}, cached_context);
+  out.emplace_back(0, Bytes{C, L, M, L, C}, cached_context);
+  out.emplace_back(2, Bytes{L, L, L, L, L, C, C}, cached_context);
+  out.emplace_back(2, Bytes{L, C, L, M, L, C, C}, cached_context);
+  out.emplace_back(2, Bytes{L, L, C, L, M, M, C}, cached_context);
   return out;
 }
 
@@ -169,6 +170,44 @@ TEST_CASE("inference/score_network: conditioned tokens know nothing of latent on
         if (f.is(j, L)) CHECK(before(i, j) != after(i, j));
       }
   }
+}
+
+TEST_CASE("inference/score_network: without cached context time and latent tokens reach every token") {
+  for (Fixture& f : cases(false)) {
+    const auto check_moved = [&](const Tensor<double>& before, const Tensor<double>& after) {
+      for (index_t i = 0; i < f.samples; ++i)
+        for (index_t j = 0; j < nodes; ++j)
+          if (!f.is(j, M)) CHECK(before(i, j) != after(i, j));
+    };
+    const auto before = f.whole();
+    f.noise_ratio = 20;
+    const auto later = f.whole();
+    check_moved(before, later);
+    for (index_t i = 0; i < f.samples; ++i)
+      for (index_t j = 0; j < nodes; ++j)
+        if (f.is(j, L)) f.value(i, j) += 3;
+    check_moved(later, f.whole());
+    try {
+      (void)f.cached(true);
+      FAIL("there is no context to keep");
+    } catch (const sbi::ValueError& error) {
+      CHECK(std::string(error.what()) ==
+            "score network: conditioned tokens see time and latent tokens, there is "
+            "no context to keep; want cached_context");
+    }
+  }
+}
+
+TEST_CASE("inference/score_network: the rules of both kinds") {
+  const Fixture cached(0, Bytes{L, L, C, C, C}), general(0, Bytes{L, L, C, C, C}, false);
+  CHECK(cached.network.attention_rules().conditioned_ignore_latent);
+  CHECK(!general.network.attention_rules().conditioned_ignore_latent);
+  CHECK(cached.network.sees_time(L));
+  CHECK(!cached.network.sees_time(C));
+  CHECK(!cached.network.sees_time(M));
+  CHECK(general.network.sees_time(L));
+  CHECK(general.network.sees_time(C));
+  CHECK(!general.network.sees_time(M));
 }
 
 TEST_CASE("inference/score_network: missing tokens influence nothing, present ones do") {

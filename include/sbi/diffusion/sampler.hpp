@@ -8,9 +8,12 @@
 #include <sbi/diffusion/conditioning.hpp>
 #include <sbi/diffusion/precondition.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <limits>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -74,10 +77,10 @@ std::vector<Rng> start(const S& sde, D& denoise, const Rng& rng, index_t first_r
 }
 
 /// Ends a path: the denoised value at the last time. Throws NumericalError where it is not finite.
-template <class T> void finish(View<const T> x0, const Latent& latent, View<T> x) {
+template <class T> void finish(View<const T> x0, const Latent& latent, index_t first_row, View<T> x) {
   for_each_latent(x, latent, [&](index_t i, index_t j) {
     if (!is_finite(x0(i, j)))
-      throw NumericalError(sbi::text("sampler: node ", j, " of row ", i, " of the block is ", x0(i, j),
+      throw NumericalError(sbi::text("sampler: node ", j, " of row ", first_row + i, " is ", x0(i, j),
                                      "; want a finite value"));
     x(i, j) = x0(i, j);
   });
@@ -94,7 +97,9 @@ template <Sde S> std::vector<double> noise_grid(const char* sampler, const S& sd
   if (!(rho > 0)) throw ValueError(sbi::text(sampler, ": rho = ", rho, "; want > 0"));
   const double from = std::pow(noise_ratio(sde, 1), 1 / rho);
   const double to = std::pow(noise_ratio(sde, sde.t_min()), 1 / rho);
-  std::vector<double> times{1};
+  std::vector<double> times;
+  times.reserve(static_cast<std::size_t>(steps) + 1);
+  times.push_back(1);
   for (int k = 1; k < steps; ++k) times.push_back(sde.time(std::pow(from + k * (to - from) / steps, rho)));
   times.push_back(sde.t_min());
   return times;
@@ -104,12 +109,11 @@ template <Sde S> std::vector<double> noise_grid(const char* sampler, const S& sd
 struct Angle {
   template <Sde S>
   Angle(const S& sde, double t)
-      : r(std::hypot(sde.alpha(t), sde.sigma(t))), phi(std::atan2(sde.sigma(t), sde.alpha(t))) {}
+      : r(std::hypot(sde.alpha(t), sde.sigma(t))), phi(std::atan2(sde.sigma(t), sde.alpha(t))),
+        cosine(sde.alpha(t) / r), sine(sde.sigma(t) / r) {}
   /// du/dphi = -F from u = x / r and x0_hat.
-  template <class T> [[nodiscard]] T slope(T u, T x0) const {
-    return (T(std::cos(phi)) * u - x0) / T(std::sin(phi));
-  }
-  double r, phi;
+  template <class T> [[nodiscard]] T slope(T u, T x0) const { return (T(cosine) * u - x0) / T(sine); }
+  double r, phi, cosine, sine;
 };
 
 } // namespace detail
@@ -145,8 +149,30 @@ struct EulerMaruyama {
       });
     }
     denoise(t_min, View<const T>(x), x0.view());
-    detail::finish(View<const T>(x0.view()), latent, x);
+    detail::finish(View<const T>(x0.view()), latent, first_row, x);
     return index_t{steps} + 2;
+  }
+};
+
+/// Noise that a path gets anew before each step (Karras et al. 2022, NeurIPS, algorithm 2): a step that
+/// starts at the noise ratio s within [from, to] is preceded by noise up to (1 + g) s with g = min(amount /
+/// steps, sqrt 2 - 1), but never above the path's first. New noise forgets errors of earlier steps and adds
+/// its own: worth trying where the network is inexact and steps are many. `scale` is the deviation of that
+/// noise.
+struct Churn {
+  double amount = 0, from = 0, to = std::numeric_limits<double>::infinity(), scale = 1;
+
+  /// Throws ValueError for a negative number or one that is not a number.
+  void check() const {
+    for (double v : {amount, from, to, scale})
+      if (!(v >= 0))
+        throw ValueError(sbi::text("churn: amount = ", amount, ", from = ", from, ", to = ", to,
+                                   ", scale = ", scale, "; want 0 or more"));
+  }
+  /// The noise ratio to rise to from s.
+  [[nodiscard]] double raised(double s, int steps, double top) const {
+    if (!(amount > 0) || s < from || s > to) return s;
+    return std::min(top, s * (1 + std::min(amount / steps, std::numbers::sqrt2 - 1)));
   }
 };
 
@@ -156,25 +182,42 @@ struct EulerMaruyama {
 /// Gaussian data, so only the departure from it is left to integrate: the error is a fifth to three quarters
 /// of that of the same steps in x / alpha for Gaussians of variance 0.4 to 1e-4. The `steps` steps go from t
 /// = 1 to t_min on the grid in sigma / alpha; an Euler step to phi = 0, which is the denoised value, ends the
-/// path. 2 steps + 2 network evaluations, one of them to place the start. Noise enters at the start only.
+/// path. 2 steps + 2 network evaluations, one of them to place the start. Noise enters at the start only,
+/// unless there is `churn`: then this is the stochastic sampler of the same paper.
 struct Heun {
   int steps = 20;
   double rho = 7;
+  Churn churn{};
 
   /// As EulerMaruyama::sample.
   template <Sde S, class T, Denoiser<T> D>
   index_t sample(const S& sde, D&& denoise, View<T> x, View<const std::uint8_t> states, const Rng& rng,
                  index_t first_row = 0) const {
+    churn.check();
     const auto times = detail::noise_grid("Heun", sde, steps, rho);
     const detail::Latent latent(states, x);
     Tensor<T> x0(x.shape), u(x.shape), slope(x.shape);
-    detail::start(sde, denoise, rng, first_row, latent, x, x0.view());
+    auto streams = detail::start(sde, denoise, rng, first_row, latent, x, x0.view());
+    const double top = noise_ratio(sde, times[0]);
     detail::Angle from(sde, times[0]);
     detail::for_each_latent(x, latent, [&](index_t i, index_t j) { u(i, j) = x(i, j) / T(from.r); });
     for (std::size_t k = 1; k < times.size(); ++k) {
+      double t = times[k - 1];
+      const double s = noise_ratio(sde, t), raised = churn.raised(s, steps, top);
+      if (raised > s) { // x / alpha gains noise, and x / alpha = u / cos phi
+        t = sde.time(raised);
+        const detail::Angle up(sde, t);
+        const T turn = T(up.cosine / from.cosine);
+        const double kick = up.cosine * churn.scale * std::sqrt(raised * raised - s * s);
+        detail::for_each_latent(x, latent, [&](index_t i, index_t j) {
+          u(i, j) = turn * u(i, j) + T(kick * streams[static_cast<std::size_t>(i)].normal());
+          x(i, j) = T(up.r) * u(i, j);
+        });
+        from = up;
+      }
       const detail::Angle to(sde, times[k]);
       const T step = T(to.phi - from.phi);
-      denoise(times[k - 1], View<const T>(x), x0.view());
+      denoise(t, View<const T>(x), x0.view());
       detail::for_each_latent(x, latent, [&](index_t i, index_t j) {
         slope(i, j) = from.slope(u(i, j), x0(i, j));
         x(i, j) = T(to.r) * (u(i, j) + step * slope(i, j));
@@ -187,7 +230,7 @@ struct Heun {
       from = to;
     }
     denoise(times.back(), View<const T>(x), x0.view());
-    detail::finish(View<const T>(x0.view()), latent, x);
+    detail::finish(View<const T>(x0.view()), latent, first_row, x);
     return 2 * index_t{steps} + 2;
   }
 };
@@ -224,7 +267,7 @@ struct DpmSolver {
       h_previous = h;
     }
     denoise(times.back(), View<const T>(x), x0.view());
-    detail::finish(View<const T>(x0.view()), latent, x);
+    detail::finish(View<const T>(x0.view()), latent, first_row, x);
     return index_t{steps} + 2;
   }
 };

@@ -43,9 +43,9 @@ public:
       weight_(row, j) = node.latent ? weight : T{0};
     }
     for (index_t k = 0; k < tokens_; ++k)
-      gate_.data[row * tokens_ + k] =
-          states[static_cast<std::size_t>(k)] == diffusion::Node::latent ? T{1} : T{0};
-    diffusion::attention_mask(states, View<T>(mask_.data + row * tokens_ * tokens_, {tokens_, tokens_}));
+      gate_.data[row * tokens_ + k] = network_.sees_time(states[static_cast<std::size_t>(k)]) ? T{1} : T{0};
+    diffusion::attention_mask(states, View<T>(mask_.data + row * tokens_ * tokens_, {tokens_, tokens_}),
+                              network_.attention_rules());
     network_.time().write(diffusion::noise_ratio(sde, t), time_.row(row));
   }
   /// sum over rows and latent nodes of weight (F - F*)^2. `embeddings` [samples * embedding tokens, width] or

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/diffusion/conditioning.hpp>
 #include <sbi/diffusion/precondition.hpp>
 #include <sbi/nn/tokenizer.hpp>
 #include <sbi/nn/transformer.hpp>
@@ -15,6 +16,9 @@ struct ScoreNetworkConfig {
   index_t embedding_tokens =
       0; ///< tokens that arrive as vectors (embeddings of surveys) beside the scalar nodes
   index_t embedding_width = 0; ///< length of those vectors
+  /// Conditioned tokens see neither time nor latent tokens, so that a sampling run computes them once.
+  /// Without it both reach every token, and each step of a sampler takes all tokens through the network.
+  bool cached_context = true;
 };
 
 /// The tokens of a block of samples. Scalar nodes come first, then the embedding tokens; both are the same
@@ -27,9 +31,9 @@ template <class T> struct TokenBlock {
 };
 
 /// A transformer over tokens of scalar nodes and embeddings that predicts, for each latent node, the target F
-/// of diffusion::Precondition. Time enters latent tokens only and, by the masks it is trained with,
-/// conditioned tokens do not attend to latent ones: their keys and values are computed once for a whole
-/// sampling run.
+/// of diffusion::Precondition. With `cached_context` time enters latent tokens only and, by the masks it is
+/// trained with, conditioned tokens do not attend to latent ones: their keys and values are computed once for
+/// a whole sampling run.
 class ScoreNetwork {
 public:
   template <class T>
@@ -45,13 +49,23 @@ public:
                                  nn::Init::normal(0.5));
       for (index_t i = 0; i < c.embedding_tokens; ++i) embedding_ids_.push_back(static_cast<std::int32_t>(i));
     }
+    matrices_ = parameters.matrices();
   }
   [[nodiscard]] const nn::Tokenizer& tokenizer() const { return tokenizer_; }
   [[nodiscard]] const nn::TimeEmbedding& time() const { return time_; }
   [[nodiscard]] const ScoreNetworkConfig& config() const { return config_; }
+  /// The weight matrices of this network and of what lies before it in the model's buffer: see PackedWeights.
+  [[nodiscard]] const std::vector<Parameter>& matrices() const { return matrices_; }
+  /// Who attends to whom, in training and in sampling.
+  [[nodiscard]] diffusion::AttentionRules attention_rules() const { return {config_.cached_context}; }
+  /// Whether time enters a token in this state of diffusion::Node.
+  [[nodiscard]] bool sees_time(std::uint8_t state) const {
+    return state == diffusion::Node::latent ||
+           (state == diffusion::Node::conditioned && !config_.cached_context);
+  }
 
-  /// F of every node token [samples * node tokens, 1], for all tokens in one sequence: the form that is
-  /// trained.
+  /// F of every node token, for all tokens in one sequence: the form that is trained. [samples * node tokens,
+  /// 1] without embedding tokens, [samples, node tokens] with them.
   template <Backend B>
   Var<typename B::param_t> operator()(Tape<B>& tape, const TokenBlock<typename B::param_t>& block,
                                       const nn::TimeInput<typename B::param_t>& time) const {
@@ -66,10 +80,14 @@ public:
     return extra == 0 ? f : f.reshaped({f.shape().rows() / (own + extra), own + extra}).columns(0, own);
   }
 
-  /// Keys and values of conditioned tokens, for all layers [layers * samples * tokens, 2 width].
+  /// Keys and values of conditioned tokens, for all layers [layers * samples * tokens, 2 width]. Throws
+  /// ValueError for a network without cached context.
   template <Backend B>
   void context(Tape<B>& tape, const TokenBlock<typename B::param_t>& block,
                View<typename B::param_t> keep) const {
+    if (!config_.cached_context)
+      throw ValueError("score network: conditioned tokens see time and latent tokens, there is no context to "
+                       "keep; want cached_context");
     AttentionExtent<typename B::param_t> at;
     at.tokens = block.ids.size() + config_.embedding_tokens, at.mask = block.mask;
     transformer_(tape, assemble(tape, block), at, nullptr, {}, keep);
@@ -119,6 +137,7 @@ private:
   std::vector<nn::Linear> project_; // none or one
   Parameter identity_;
   std::vector<std::int32_t> embedding_ids_;
+  std::vector<Parameter> matrices_;
 };
 
 } // namespace sbi
