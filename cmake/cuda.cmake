@@ -14,4 +14,4 @@ set_target_properties(sbi_cuda PROPERTIES EXPORT_NAME cuda POSITION_INDEPENDENT_
 # By its flag: older versions of CMake know no CUDA_STANDARD 20 for newer compilers.
 target_compile_options(sbi_cuda PRIVATE -std=c++20 $<$<BOOL:${SBI_WARNINGS_AS_ERRORS}>:--Werror=all-warnings>)
 target_link_libraries(sbi_cuda PUBLIC sbi PRIVATE CUDA::cudart_static)
-set_property(GLOBAL PROPERTY SBI_COMPILED sbi_cuda)
+set_property(GLOBAL APPEND PROPERTY SBI_COMPILED sbi_cuda)

@@ -44,7 +44,7 @@ endif()
 
 # Optional parts of the library
 find_package(nlohmann_json 3.9 QUIET)
-if(NOT TARGET nlohmann_json::nlohmann_json AND (SBI_TESTS OR SBI_EXAMPLES))
+if(NOT TARGET nlohmann_json::nlohmann_json AND (SBI_TESTS OR SBI_EXAMPLES OR SBI_COMPILED))
   sbi_fetch_headers(nlohmann_json nlohmann_json::nlohmann_json https://github.com/nlohmann/json.git v3.11.3
                     single_include)
 endif()

@@ -10,7 +10,7 @@ endif()
 
 set(sbi_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sbi)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sbi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-get_property(sbi_compiled GLOBAL PROPERTY SBI_COMPILED) # sbi_cuda where that is on
+get_property(sbi_compiled GLOBAL PROPERTY SBI_COMPILED) # sbi_compiled and sbi_cuda where they are on
 install(TARGETS sbi ${sbi_compiled} EXPORT sbiTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT sbiTargets NAMESPACE sbi:: DESTINATION ${sbi_package_dir})
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <sbi/inference/checkpoint.hpp>
+#include <sbi/io/safetensors.hpp>
 
 #include <doctest/doctest.h>
 
@@ -40,7 +41,7 @@ TEST_CASE("inference/checkpoint: a training state comes back as it was") {
   const auto file = folder.path / "state.safetensors";
   auto state = some_state();
   sbi::TrainingState<float> read;
-  read.fingerprint = "run 1";
+  read.fingerprint = "run 1", read.values.resize(3);
   CHECK(!sbi::load_training_state(file, read)); // no file: start afresh
   sbi::save_training_state(file, state);
   REQUIRE(sbi::load_training_state(file, read));
@@ -68,64 +69,72 @@ TEST_CASE("inference/checkpoint: another run's state and a damaged one are refus
   auto state = some_state();
   sbi::save_training_state(file, state);
   sbi::TrainingState<float> other;
-  other.fingerprint = "run 2";
+  other.fingerprint = "run 2", other.values.resize(3);
   const std::string message = thrown([&] { (void)sbi::load_training_state(file, other); });
   CHECK(message.find(file.string()) != std::string::npos);
   CHECK(message.find("(run 1); want run 2") != std::string::npos);
 
-  sbi::TrainingState<double> precise;
-  precise.fingerprint = "run 1";
-  CHECK(thrown([&] { (void)sbi::load_training_state(file, precise); }).find("F64") != std::string::npos);
+  sbi::TrainingState<double> precise; // another precision, another number of parameters
+  precise.fingerprint = "run 1", precise.values.resize(3);
+  CHECK(thrown([&] { (void)sbi::load_training_state(file, precise); }).find("in 8 bytes each") !=
+        std::string::npos);
+  other.fingerprint = "run 1", other.values.resize(4);
+  CHECK(thrown([&] {
+          (void)sbi::load_training_state(file, other);
+        }).find("for 4 parameters in 4 bytes each") != std::string::npos);
 
-  other.fingerprint = "run 1";
+  other.values.resize(3);
   const auto whole = fs::file_size(file);
   for (std::uintmax_t size : {whole - 1, whole / 2, std::uintmax_t{9}, std::uintmax_t{0}}) {
     fs::resize_file(file, size);
     CHECK(thrown([&] { (void)sbi::load_training_state(file, other); }).find(file.string()) !=
           std::string::npos);
   }
+
+  const std::string nonsense = "no training state"; // as a wrong file name leads to
+  std::ofstream(file) << nonsense;
+  CHECK(thrown([&] { (void)sbi::load_training_state(file, other); }) ==
+        file.string() +
+            ": is no training state of this version of sbi, or cut short; remove it to start afresh");
 }
 
-TEST_CASE("inference/checkpoint: parameters are set by name, and all differences are listed at once") {
-  sbi::nn::Parameters<float> parameters(1), same(2), other(3);
-  for (auto* p : {&parameters, &same}) {
-    (void)p->add("a.weight", {2, 3}, sbi::nn::Init::normal(1));
-    (void)p->add("b", {4}, sbi::nn::Init::normal(1));
+TEST_CASE("inference/checkpoint: a damaged length or header is refused, and nothing is taken over") {
+  const Folder folder;
+  const auto file = folder.path / "state.safetensors";
+  auto state = some_state();
+  sbi::save_training_state(file, state);
+  std::string bytes = sbi::io::read_file(file);
+  const std::size_t header =
+      8 + static_cast<unsigned char>(bytes[0]) + 256U * static_cast<unsigned char>(bytes[1]);
+  for (std::size_t at = 0; at < header; ++at) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
+    sbi::io::write_file(file, damaged);
+    sbi::TrainingState<float> read;
+    read.fingerprint = "run 1", read.values.resize(3);
+    CHECK(thrown([&] { (void)sbi::load_training_state(file, read); }).starts_with(file.string()));
+    CHECK(read.step == 0);
   }
-  sbi::io::Safetensors file;
-  sbi::detail::put_parameters(file, parameters);
-  CHECK(same.values() != parameters.values());
-  sbi::detail::get_parameters(file, "model", same);
-  CHECK(same.values() == parameters.values());
-
-  (void)other.add("a.weight", {3, 2}, sbi::nn::Init::zeros());
-  (void)other.add("b", {4}, sbi::nn::Init::zeros());
-  (void)other.add("c", {1}, sbi::nn::Init::zeros());
-  CHECK(thrown([&] { sbi::detail::get_parameters(file, "model", other); }) ==
-        "model: the model does not fit:\n  a.weight is [2,3]; want [3,2]\n  c [1] is not in the file");
 }
 
-TEST_CASE("inference/checkpoint: standardisation and diffusion survive the text of a file") {
-  const std::vector<sbi::NodeTransform> transforms{sbi::NodeTransform({}, 1.0 / 3, 2),
-                                                   sbi::NodeTransform({0, 1}, -1e-9, 1e7)};
-  const auto again = sbi::detail::transforms_from(sbi::detail::transforms_tensor(transforms));
-  REQUIRE(again.size() == 2);
-  for (std::size_t i = 0; i < 2; ++i) {
-    CHECK(again[i].bounds().low == transforms[i].bounds().low);
-    CHECK(again[i].bounds().high == transforms[i].bounds().high);
-    CHECK(again[i].mean() == transforms[i].mean());
-    CHECK(again[i].stddev() == transforms[i].stddev());
-  }
-  const auto twice = [](auto sde) {
-    const auto j = nlohmann::json::parse(sbi::detail::to_json(sde).dump());
-    const auto read = sbi::detail::sde_from<decltype(sde)>(j);
-    for (double t : {sde.t_min(), 0.4, 1.0}) {
-      CHECK(read.alpha(t) == sde.alpha(t));
-      CHECK(read.sigma(t) == sde.sigma(t));
-    }
-    CHECK(read.t_min() == sde.t_min());
-  };
-  twice(sbi::diffusion::VE(1.0 / 300, 17));
-  twice(sbi::diffusion::VP());
-  twice(sbi::diffusion::SubVP());
+TEST_CASE("inference/checkpoint: the file is a safetensors file, and holds any fingerprint") {
+  const Folder folder;
+  const auto file = folder.path / "state.safetensors";
+  auto state = some_state();
+  state.fingerprint = "a \"quoted\" \\ name,\n\"format\":\"sbi training state 2\"} and µ\x01";
+  sbi::save_training_state(file, state);
+  const auto read = sbi::io::Safetensors::read(file);
+  CHECK(read.meta("fingerprint") == state.fingerprint);
+  CHECK(read.meta("format") == "sbi training state 2");
+  CHECK(read.get<std::int64_t>("stale").data()[0] == 2);
+  CHECK(read.get<std::int64_t>("stopped_early").data()[0] == 1);
+  CHECK(read.get<float>("second_moment").data()[0] == 1e-30F);
+  CHECK(read.get<double>("validation").data()[1] == 1e-300);
+
+  sbi::TrainingState<float> again;
+  again.fingerprint = state.fingerprint, again.values.resize(3);
+  CHECK(sbi::load_training_state(file, again));
+  again.fingerprint += "!";
+  CHECK(thrown([&] { (void)sbi::load_training_state(file, again); }).find("another run") !=
+        std::string::npos);
 }

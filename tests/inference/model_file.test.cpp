@@ -33,6 +33,7 @@ sbi::Simformer<sbi::Cpu<>, sbi::diffusion::VP> simformer(index_t width = 16) {
   sbi::SimformerConfig c;
   c.network.transformer = {width, 2, 2, 2, 8};
   c.network.value_octaves = 3;
+  c.network.cached_context = false;
   c.conditions = {1, 2, 3, 4, 5, 0.25, 0.75, 0.125};
   c.seed = 7;
   sbi::Simformer model(sbi::Cpu<>(1), nodes, c, vp);

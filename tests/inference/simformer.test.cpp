@@ -278,7 +278,7 @@ TEST_CASE("inference/simformer: what cannot be is named") {
   CHECK_THROWS_AS((sbi::Simformer<>(sbi::Cpu<>(1), sbi::Nodes{{"x"}, {{}}, 0})), sbi::ValueError);
   sbi::Simformer bounded(sbi::Cpu<>(1), sbi::joint(Bounded{}), small());
   const sbi::Dataset outside{sbi::Tensor<double>({2, 1}, {2.5, 3.5}), sbi::Tensor<double>({2, 1}), {}};
-  CHECK_THROWS_WITH_AS((void)sbi::fit(bounded, outside), "p = 3.5; want a finite value in [2, 3]",
+  CHECK_THROWS_WITH_AS((void)sbi::fit(bounded, outside), "row 1: p = 3.5; want a finite value in [2, 3]",
                        sbi::ValueError);
   CHECK_THROWS_AS((void)bounded.given(observe("p", 2.5)), sbi::ValueError);
   // A value that cannot be is refused, not moved inside.

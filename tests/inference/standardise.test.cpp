@@ -88,7 +88,7 @@ TEST_CASE("inference/standardise: missing values do not count, constants keep un
 
 TEST_CASE("inference/standardise: a value outside its bounds is named") {
   NodeTransform t(Bounds{0, 1});
-  CHECK_THROWS_WITH_AS(t.fit(std::vector{0.5, 1.5}, "age"), "age = 1.5; want a finite value in [0, 1]",
+  CHECK_THROWS_WITH_AS(t.fit(std::vector{0.5, 1.5}, "age"), "row 1: age = 1.5; want a finite value in [0, 1]",
                        sbi::ValueError);
   NodeTransform free{Bounds{}};
   CHECK_THROWS_AS(free.fit(std::vector{infinity}, "x"), sbi::ValueError);

@@ -51,7 +51,7 @@ TEST_CASE("inference/training_rows: rows in the network's units, missing stays m
                     sbi::Tensor<double>({2, 2}, {2, sbi::missing, sbi::missing, 0})};
   std::vector<sbi::NodeTransform> transforms{sbi::NodeTransform({0, 1}), sbi::NodeTransform({}, 20, 10),
                                              sbi::NodeTransform({}, 5, 1)};
-  const sbi::detail::StandardRows<double> rows(data, transforms);
+  const sbi::detail::StandardRows<double> rows(data, transforms, {"a", "x", "y"});
   CHECK(rows.z(0, 0) == doctest::Approx(sbi::normal_quantile(0.25)));
   CHECK(sbi::is_missing(rows.z(1, 0)));
   CHECK(rows.z(0, 1) == doctest::Approx(-1));

@@ -19,11 +19,12 @@ TEST_CASE("inference/training_state: every array and counter is visited once, by
   CHECK(state.values.size() + state.first_moment.size() + state.second_moment.size() + state.average.size() +
             state.best.size() + state.validation.size() ==
         1 + 2 + 3 + 4 + 5 + 6);
-  sbi::index_t counters = 0;
-  state.each_counter([&](const char* name, sbi::index_t& value) {
+  int counters = 0;
+  state.each_counter([&]<class V>(const char* name, V& value) {
     CHECK(names.insert(name).second);
-    value = ++counters;
+    value = static_cast<V>(++counters);
   });
-  CHECK(counters == 4);
+  CHECK(counters == 5);
   CHECK(state.step + state.optimiser_steps + state.average_updates + state.stale == 1 + 2 + 3 + 4);
+  CHECK(state.stopped_early);
 }

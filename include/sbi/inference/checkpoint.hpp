@@ -1,124 +1,105 @@
 // SPDX-License-Identifier: MIT
-// Models and training states as safetensors files: tensors under their dotted names, everything else as JSON
-// in the metadata. Written to a temporary file and renamed.
+// Training states as safetensors files, written to a temporary file and renamed. The head of such a file
+// follows from the run and its sizes, so it is compared, not parsed: programs that train need no JSON
+// library.
 #pragma once
-#include <sbi/diffusion/sde.hpp>
-#include <sbi/inference/standardise.hpp>
 #include <sbi/inference/training_state.hpp>
-#include <sbi/io/safetensors.hpp>
-#include <sbi/nn/parameters.hpp>
+#include <sbi/io/files.hpp>
+#include <sbi/io/safetensors_header.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
 
 namespace sbi {
 
-template <class T> void save_training_state(const std::filesystem::path& path, TrainingState<T>& state) {
-  io::Safetensors file;
-  state.each_array([&]<class V>(const char* name, std::vector<V>& values) {
-    file.set(name, View<const V>(values.data(), {static_cast<index_t>(values.size())}));
-  });
-  nlohmann::json counters;
-  state.each_counter([&](const char* name, index_t value) { counters[name] = value; });
-  counters["stopped_early"] = state.stopped_early;
-  file.metadata = {
-      {"format", "sbi training state 1"}, {"fingerprint", state.fingerprint}, {"counters", counters.dump()}};
-  file.write(path);
-}
-
-/// Reads a training state of the same fingerprint; false when there is no such file. Throws FileError for a
-/// state of another run or one that cannot be read.
-template <class T>
-[[nodiscard]] bool load_training_state(const std::filesystem::path& path, TrainingState<T>& state) {
-  if (!std::filesystem::exists(path)) return false;
-  const io::Safetensors file = io::Safetensors::read(path);
-  if (file.meta("fingerprint") != state.fingerprint)
-    throw FileError(sbi::text(path.string(), ": the training state belongs to another run (",
-                              file.meta("fingerprint"), "); want ", state.fingerprint,
-                              ", or another file name"));
-  state.each_array([&]<class V>(const char* name, std::vector<V>& values) {
-    const auto& stored = file.get<V>(name);
-    values.assign(stored.begin(), stored.end());
-  });
-  const auto counters = nlohmann::json::parse(file.meta("counters"), nullptr, false);
-  const auto read = [&]<class V>(const char* name, V& value) {
-    if (!counters.is_object() || !counters.contains(name))
-      throw FileError(sbi::text(path.string(), ": the training state has no counter '", name, "'"));
-    value = counters[name].template get<V>();
-  };
-  state.each_counter(read);
-  read("stopped_early", state.stopped_early);
-  return true;
-}
-
 namespace detail {
 
-/// Adds all parameters under their names.
-template <class T> void put_parameters(io::Safetensors& file, const nn::Parameters<T>& parameters) {
-  for (const auto& e : parameters.entries()) file.set(e.name, parameters.view(e));
-}
-/// Sets all parameters from a file. Throws FileError that lists every difference at once.
-template <class T>
-void get_parameters(const io::Safetensors& file, const std::filesystem::path& path,
-                    nn::Parameters<T>& parameters) {
-  std::string differences;
-  for (const auto& e : parameters.entries()) {
-    if (!file.contains(e.name)) {
-      differences += sbi::text("\n  ", e.name, " ", e.at.shape, " is not in the file");
-      continue;
-    }
-    const auto& stored = file.get<T>(e.name);
-    if (stored.shape() != e.at.shape) {
-      differences += sbi::text("\n  ", e.name, " is ", stored.shape(), "; want ", e.at.shape);
-      continue;
-    }
-    std::copy(stored.begin(), stored.end(), parameters.values().begin() + e.at.offset);
-  }
-  if (!differences.empty())
-    throw FileError(sbi::text(path.string(), ": the model does not fit:", differences));
+inline constexpr const char* training_state_format = "sbi training state 2";
+
+/// What the file of a state begins with.
+template <class T> [[nodiscard]] std::string training_state_head(TrainingState<T>& state) {
+  io::SafetensorsHeader header({{"fingerprint", state.fingerprint}, {"format", training_state_format}});
+  state.each_counter([&](const char* name, auto&) { header.add(name, "I64", {}, sizeof(std::int64_t)); });
+  state.each_array([&]<class V>(const char* name, const std::vector<V>& values) {
+    header.add(name, std::is_same_v<V, float> ? "F32" : "F64", {static_cast<index_t>(values.size())},
+               values.size() * sizeof(V));
+  });
+  return header.bytes();
 }
 
-/// Bounds, mean and standard deviation of each node, [nodes, 4].
-inline Tensor<double> transforms_tensor(const std::vector<NodeTransform>& transforms) {
-  Tensor<double> out({static_cast<index_t>(transforms.size()), 4});
-  for (index_t i = 0; i < out.rows(); ++i) {
-    const NodeTransform& t = transforms[static_cast<std::size_t>(i)];
-    out(i, 0) = t.bounds().low, out(i, 1) = t.bounds().high, out(i, 2) = t.mean(), out(i, 3) = t.stddev();
-  }
-  return out;
-}
-inline std::vector<NodeTransform> transforms_from(const Tensor<double>& table) {
-  std::vector<NodeTransform> out;
-  for (index_t i = 0; i < table.rows(); ++i)
-    out.emplace_back(Bounds{table(i, 0), table(i, 1)}, table(i, 2), table(i, 3));
-  return out;
-}
-
-inline nlohmann::json to_json(const diffusion::VE& sde) {
-  return {{"kind", "VE"}, {"sigma_min", sde.sigma_min()}, {"sigma_max", sde.sigma_max()}};
-}
-template <std::derived_from<diffusion::LinearBeta> S> nlohmann::json to_json(const S& sde) {
-  return {{"kind", std::is_same_v<S, diffusion::VP> ? "VP" : "SubVP"},
-          {"beta_min", sde.beta_min()},
-          {"beta_max", sde.beta_max()},
-          {"t_min", sde.t_min()}};
-}
-template <diffusion::Sde S> S sde_from(const nlohmann::json& j) {
-  if constexpr (std::is_same_v<S, diffusion::VE>)
-    return S(j.at("sigma_min").get<double>(), j.at("sigma_max").get<double>());
-  else
-    return S(j.at("beta_min").get<double>(), j.at("beta_max").get<double>(), j.at("t_min").get<double>());
-}
-
-/// The JSON configuration of a model file of this format. Throws FileError for another format or broken JSON.
-inline nlohmann::json model_configuration(const io::Safetensors& file, const std::filesystem::path& path,
-                                          const std::string& format) {
-  if (file.meta("format") != format)
-    throw FileError(sbi::text(path.string(), ": format is '", file.meta("format"), "'; want '", format, "'"));
-  auto configuration = nlohmann::json::parse(file.meta("configuration"), nullptr, false);
-  if (!configuration.is_object())
-    throw FileError(sbi::text(path.string(), ": its configuration is no JSON object"));
-  return configuration;
+/// The fingerprint as it stands in the head of a state's file; empty: there is none.
+[[nodiscard]] inline std::string stored_fingerprint(std::string_view file) {
+  constexpr std::string_view before = "{\"__metadata__\":{\"fingerprint\":\"";
+  const std::size_t first = 8 + before.size(), // behind the length of the header
+      end = file.find(sbi::text("\",\"format\":\"", training_state_format, "\"}"));
+  if (end == file.npos || end < first || file.substr(8, before.size()) != before) return "";
+  return std::string(file.substr(first, end - first));
 }
 
 } // namespace detail
+
+template <class T> void save_training_state(const std::filesystem::path& path, TrainingState<T>& state) {
+  std::string out = detail::training_state_head(state);
+  const auto append = [&](const auto* values, std::size_t n) {
+    out.append(reinterpret_cast<const char*>(values), n * sizeof *values);
+  };
+  state.each_counter([&](const char*, const auto& value) {
+    const auto number = static_cast<std::int64_t>(value);
+    append(&number, 1);
+  });
+  state.each_array([&](const char*, const auto& values) { append(values.data(), values.size()); });
+  io::write_file(path, out);
+}
+
+/// Reads a state of the same fingerprint with as many parameters as `state.values`; false when there is no
+/// such file. Throws FileError for a state of another run or one that cannot be read.
+template <class T>
+[[nodiscard]] bool load_training_state(const std::filesystem::path& path, TrainingState<T>& state) {
+  if (!std::filesystem::exists(path)) return false;
+  const std::string bytes = io::read_file(path);
+  TrainingState<T> read;
+  read.fingerprint = state.fingerprint;
+  std::size_t fixed = 0; // bytes of all values but the validation's, whose number only the file knows
+  read.each_counter([&](const char*, auto&) { fixed += sizeof(std::int64_t); });
+  read.each_array([&]<class V>(const char* name, std::vector<V>& values) {
+    if (std::string_view(name) != "validation") values.resize(state.values.size());
+    fixed += values.size() * sizeof(V);
+  });
+  std::uint64_t length = 0; // of the header
+  if (bytes.size() > sizeof length) std::memcpy(&length, bytes.data(), sizeof length);
+  const std::size_t behind = bytes.size() - std::min(bytes.size(), sizeof length);
+  if (length <= behind && behind - length > fixed)
+    read.validation.resize((behind - length - fixed) / sizeof(double));
+
+  const std::string head = detail::training_state_head(read);
+  const std::size_t want = head.size() + fixed + read.validation.size() * sizeof(double);
+  if (bytes.size() != want || !bytes.starts_with(head)) {
+    const auto fail = [&](const auto&... why) { throw FileError(sbi::text(path.string(), ": ", why...)); };
+    const std::string found = detail::stored_fingerprint(bytes), own = detail::stored_fingerprint(head);
+    if (found.empty())
+      fail("is no training state of this version of sbi, or cut short; remove it to start afresh");
+    if (found != own)
+      fail("the training state belongs to another run (", found, "); want ", own, ", or another file name");
+    fail("the training state is damaged or of another model: ", bytes.size(), " bytes; want ", want, " for ",
+         state.values.size(), " parameters in ", sizeof(T), " bytes each");
+  }
+  const char* next = bytes.data() + head.size();
+  read.each_counter([&]<class V>(const char*, V& value) {
+    std::int64_t number = 0;
+    std::memcpy(&number, next, sizeof number);
+    value = static_cast<V>(number), next += sizeof number;
+  });
+  read.each_array([&]<class V>(const char*, std::vector<V>& values) {
+    std::copy_n(next, values.size() * sizeof(V), reinterpret_cast<char*>(values.data()));
+    next += values.size() * sizeof(V);
+  });
+  state = std::move(read);
+  return true;
+}
+
 } // namespace sbi

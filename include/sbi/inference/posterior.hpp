@@ -36,45 +36,51 @@ template <class Model> class Posterior {
 public:
   /// `latent`: the nodes to sample. Throws ValueError for an unknown or repeated node, a missing value or no
   /// latent.
-  Posterior(Model& model, std::vector<Observation> given, std::vector<std::string> latent)
-      : model_(model), given_(std::move(given)), latent_(std::move(latent)) {
-    if (latent_.empty()) throw ValueError("posterior: every node is given; want at least one to sample");
-    std::vector<std::string> seen = latent_;
-    for (const auto& o : given_) {
-      if (o.sigma > 0 && model.nodes().find(o.node) < model.nodes().parameters)
-        throw ValueError(sbi::text("posterior: ", o.node, " is a parameter with sigma = ", o.sigma,
-                                   "; want 0, only observables are measured"));
-      if (!is_finite(o.value))
-        throw ValueError(sbi::text("posterior: ", o.node, " = ", o.value, "; want a finite value"));
-      if (!(o.sigma >= 0))
-        throw ValueError(sbi::text("posterior: sigma of ", o.node, " = ", o.sigma, "; want 0 or more"));
-      seen.push_back(o.node);
-    }
-    for (const auto& name : seen) {
-      (void)model.nodes().find(name);
-      if (std::count(seen.begin(), seen.end(), name) > 1)
-        throw ValueError(
-            sbi::text("posterior: ", name, " is named twice; want each node given or sampled once"));
-    }
-  }
+  Posterior(Model& model, std::vector<Observation> given, std::vector<std::string> latent);
 
   /// Names of the columns of `sample`.
   [[nodiscard]] const std::vector<std::string>& names() const { return latent_; }
   /// n samples [n, names()], in the nodes' own units. The same rng gives the same samples on any number of
   /// threads.
   [[nodiscard]] xt::xtensor<double, 2> sample(index_t n, const Rng& rng,
-                                              const SampleOptions& options = {}) const {
-    const Tensor<double> rows = model_.sample(given_, latent_, n, rng, options);
-    xt::xtensor<double, 2> out(
-        {static_cast<std::size_t>(rows.rows()), static_cast<std::size_t>(rows.cols())});
-    std::copy(rows.begin(), rows.end(), out.begin());
-    return out;
-  }
+                                              const SampleOptions& options = {}) const;
 
 private:
   Model& model_;
   std::vector<Observation> given_;
   std::vector<std::string> latent_;
 };
+
+template <class Model>
+Posterior<Model>::Posterior(Model& model, std::vector<Observation> given, std::vector<std::string> latent)
+    : model_(model), given_(std::move(given)), latent_(std::move(latent)) {
+  if (latent_.empty()) throw ValueError("posterior: every node is given; want at least one to sample");
+  std::vector<std::string> seen = latent_;
+  for (const auto& o : given_) {
+    if (o.sigma > 0 && model.nodes().find(o.node) < model.nodes().parameters)
+      throw ValueError(sbi::text("posterior: ", o.node, " is a parameter with sigma = ", o.sigma,
+                                 "; want 0, only observables are measured"));
+    if (!is_finite(o.value))
+      throw ValueError(sbi::text("posterior: ", o.node, " = ", o.value, "; want a finite value"));
+    if (!(o.sigma >= 0))
+      throw ValueError(sbi::text("posterior: sigma of ", o.node, " = ", o.sigma, "; want 0 or more"));
+    seen.push_back(o.node);
+  }
+  for (const auto& name : seen) {
+    (void)model.nodes().find(name);
+    if (std::count(seen.begin(), seen.end(), name) > 1)
+      throw ValueError(
+          sbi::text("posterior: ", name, " is named twice; want each node given or sampled once"));
+  }
+}
+
+template <class Model>
+xt::xtensor<double, 2> Posterior<Model>::sample(index_t n, const Rng& rng,
+                                                const SampleOptions& options) const {
+  const Tensor<double> rows = model_.sample(given_, latent_, n, rng, options);
+  xt::xtensor<double, 2> out({static_cast<std::size_t>(rows.rows()), static_cast<std::size_t>(rows.cols())});
+  std::copy(rows.begin(), rows.end(), out.begin());
+  return out;
+}
 
 } // namespace sbi

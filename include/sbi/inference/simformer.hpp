@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/compiled.hpp>
 #include <sbi/inference/posterior.hpp>
 #include <sbi/inference/sampling.hpp>
 #include <sbi/inference/score_loss.hpp>
@@ -25,11 +26,7 @@ template <Backend B = Cpu<>, diffusion::Sde S = diffusion::VE> class Simformer {
 public:
   using T = typename B::param_t;
 
-  Simformer(B backend, Nodes nodes, SimformerConfig config = {}, S sde = S{})
-      : backend_(std::move(backend)), nodes_(checked(std::move(nodes))), config_(config), sde_(sde),
-        parameters_(config.seed), network_(parameters_, "score", nodes_.size(), config.network) {
-    for (const Bounds& b : nodes_.bounds) transforms_.emplace_back(b);
-  }
+  Simformer(B backend, Nodes nodes, SimformerConfig config = {}, S sde = S{});
 
   [[nodiscard]] B& backend() { return backend_; }
   [[nodiscard]] const Nodes& nodes() const { return nodes_; }
@@ -46,16 +43,7 @@ public:
 
   /// The parameters that are not given, conditional on what is. Observables that are not given are
   /// marginalised.
-  [[nodiscard]] Posterior<Simformer> given(std::vector<Observation> observations) {
-    std::vector<std::string> latent;
-    for (index_t i = 0; i < nodes_.parameters; ++i) {
-      const auto& name = nodes_.names[static_cast<std::size_t>(i)];
-      if (std::none_of(observations.begin(), observations.end(),
-                       [&](const auto& o) { return o.node == name; }))
-        latent.push_back(name);
-    }
-    return {*this, std::move(observations), std::move(latent)};
-  }
+  [[nodiscard]] Posterior<Simformer> given(std::vector<Observation> observations);
   template <std::same_as<Observation>... Rest>
   [[nodiscard]] Posterior<Simformer> given(Observation first, Rest... rest) {
     return given(std::vector<Observation>{std::move(first), std::move(rest)...});
@@ -69,70 +57,17 @@ public:
   /// n samples [n, latent] given the observations; what Posterior calls.
   [[nodiscard]] Tensor<double> sample(const std::vector<Observation>& given,
                                       const std::vector<std::string>& latent, index_t n, const Rng& rng,
-                                      const SampleOptions& options = {}) {
-    std::vector<index_t> which;
-    Tensor<double> values({1, static_cast<index_t>(given.size())}), sigma(values.shape());
-    for (std::size_t i = 0; i < given.size(); ++i) {
-      which.push_back(nodes_.find(given[i].node));
-      values.data()[i] = given[i].value, sigma.data()[i] = given[i].sigma;
-    }
-    std::vector<index_t> wanted;
-    for (const auto& name : latent) wanted.push_back(nodes_.find(name));
-    return sample_rows(which, values, sigma, wanted, n, rng, options);
-  }
+                                      const SampleOptions& options = {});
 
   /// Samples for many observations at once: [rows * n, latent], row by row. `given` lists node indices,
   /// values [rows, given] holds NaN where a value is missing, sigma [rows, given] the errors (0: none).
   /// Throws ShapeError, or ValueError for a value outside its node's bounds.
   [[nodiscard]] Tensor<double> sample_rows(const std::vector<index_t>& given, const Tensor<double>& values,
                                            const Tensor<double>& sigma, const std::vector<index_t>& latent,
-                                           index_t n, const Rng& rng, const SampleOptions& options = {}) {
-    if (values.cols() != static_cast<index_t>(given.size()) || sigma.shape() != values.shape())
-      throw ShapeError(sbi::text("simformer: values are ", values.shape(), ", sigma is ", sigma.shape(),
-                                 " for ", given.size(), " given nodes"));
-    if (n < 0) throw ValueError(sbi::text("simformer: ", n, " samples; want 0 or more"));
-    const auto ids = [](const std::vector<index_t>& nodes) {
-      std::vector<std::int32_t> out;
-      for (index_t i : nodes) out.push_back(static_cast<std::int32_t>(i));
-      return out;
-    };
-    const auto latent_ids = ids(latent), given_ids = ids(given);
-    const auto k = static_cast<index_t>(given.size());
-    const auto fill = [&](Tape<B>&, index_t first, index_t groups, ContextRows<T>& rows) {
-      for (index_t g = 0; g < groups; ++g)
-        for (index_t j = 0; j < k; ++j) {
-          const NodeTransform& transform =
-              transforms_[static_cast<std::size_t>(given[static_cast<std::size_t>(j)])];
-          const double v = values(first + g, j), e = sigma(first + g, j);
-          nn::NodeState<T> node{T{0}, T{0}, false, !is_missing(v)};
-          if (node.observed) {
-            node.value = static_cast<T>(transform.to_network(
-                v, nodes_.names[static_cast<std::size_t>(given[static_cast<std::size_t>(j)])]));
-            node.sigma = is_missing(e) ? T{0} : static_cast<T>(transform.error_to_network(e));
-          }
-          network_.tokenizer().write(node, rows.features.row(g * k + j));
-          rows.present(g, j) = node.observed ? T{1} : T{0};
-        }
-    };
-    const Tensor<T> z =
-        sample_latent(backend_, network_, parameters_.values(), sde_, options.solver, values.rows(), n,
-                      View<const std::int32_t>(latent_ids.data(), {static_cast<index_t>(latent.size())}),
-                      View<const std::int32_t>(given_ids.data(), {k}), fill, rng, options.evaluations);
-    Tensor<double> out(z.shape());
-    for (index_t r = 0; r < z.rows(); ++r)
-      for (index_t j = 0; j < z.cols(); ++j)
-        out(r, j) = transforms_[static_cast<std::size_t>(latent[static_cast<std::size_t>(j)])].from_network(
-            static_cast<double>(z(r, j)));
-    return out;
-  }
+                                           index_t n, const Rng& rng, const SampleOptions& options = {});
 
 private:
-  static Nodes checked(Nodes nodes) {
-    if (nodes.parameters < 1 || nodes.bounds.size() != nodes.names.size())
-      throw ValueError(sbi::text("simformer: ", nodes.parameters, " parameters among ", nodes.size(),
-                                 " nodes; want at least one, and bounds for each node"));
-    return nodes;
-  }
+  static Nodes checked(Nodes nodes);
 
   B backend_;
   Nodes nodes_;
@@ -144,6 +79,91 @@ private:
   bool standardised_ = false;
 };
 
+// Outside of the class: what is inside would be compiled again where sbi::compiled holds it.
+
+template <Backend B, diffusion::Sde S>
+Simformer<B, S>::Simformer(B backend, Nodes nodes, SimformerConfig config, S sde)
+    : backend_(std::move(backend)), nodes_(checked(std::move(nodes))), config_(config), sde_(sde),
+      parameters_(config.seed), network_(parameters_, "score", nodes_.size(), config.network) {
+  for (const Bounds& b : nodes_.bounds) transforms_.emplace_back(b);
+}
+
+template <Backend B, diffusion::Sde S> Nodes Simformer<B, S>::checked(Nodes nodes) {
+  if (nodes.parameters < 1 || nodes.bounds.size() != nodes.names.size())
+    throw ValueError(sbi::text("simformer: ", nodes.parameters, " parameters among ", nodes.size(),
+                               " nodes; want at least one, and bounds for each node"));
+  return nodes;
+}
+
+template <Backend B, diffusion::Sde S>
+Posterior<Simformer<B, S>> Simformer<B, S>::given(std::vector<Observation> observations) {
+  std::vector<std::string> latent;
+  for (index_t i = 0; i < nodes_.parameters; ++i) {
+    const auto& name = nodes_.names[static_cast<std::size_t>(i)];
+    if (std::none_of(observations.begin(), observations.end(), [&](const auto& o) { return o.node == name; }))
+      latent.push_back(name);
+  }
+  return {*this, std::move(observations), std::move(latent)};
+}
+
+template <Backend B, diffusion::Sde S>
+Tensor<double> Simformer<B, S>::sample(const std::vector<Observation>& given,
+                                       const std::vector<std::string>& latent, index_t n, const Rng& rng,
+                                       const SampleOptions& options) {
+  std::vector<index_t> which;
+  Tensor<double> values({1, static_cast<index_t>(given.size())}), sigma(values.shape());
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    which.push_back(nodes_.find(given[i].node));
+    values.data()[i] = given[i].value, sigma.data()[i] = given[i].sigma;
+  }
+  std::vector<index_t> wanted;
+  for (const auto& name : latent) wanted.push_back(nodes_.find(name));
+  return sample_rows(which, values, sigma, wanted, n, rng, options);
+}
+
+template <Backend B, diffusion::Sde S>
+Tensor<double> Simformer<B, S>::sample_rows(const std::vector<index_t>& given, const Tensor<double>& values,
+                                            const Tensor<double>& sigma, const std::vector<index_t>& latent,
+                                            index_t n, const Rng& rng, const SampleOptions& options) {
+  if (values.cols() != static_cast<index_t>(given.size()) || sigma.shape() != values.shape())
+    throw ShapeError(sbi::text("simformer: values are ", values.shape(), ", sigma is ", sigma.shape(),
+                               " for ", given.size(), " given nodes"));
+  if (n < 0) throw ValueError(sbi::text("simformer: ", n, " samples; want 0 or more"));
+  const auto ids = [](const std::vector<index_t>& nodes) {
+    std::vector<std::int32_t> out;
+    for (index_t i : nodes) out.push_back(static_cast<std::int32_t>(i));
+    return out;
+  };
+  const auto latent_ids = ids(latent), given_ids = ids(given);
+  const auto k = static_cast<index_t>(given.size());
+  const auto fill = [&](Tape<B>&, index_t first, index_t groups, ContextRows<T>& rows) {
+    for (index_t g = 0; g < groups; ++g)
+      for (index_t j = 0; j < k; ++j) {
+        const NodeTransform& transform =
+            transforms_[static_cast<std::size_t>(given[static_cast<std::size_t>(j)])];
+        const double v = values(first + g, j), e = sigma(first + g, j);
+        nn::NodeState<T> node{T{0}, T{0}, false, !is_missing(v)};
+        if (node.observed) {
+          node.value = static_cast<T>(transform.to_network(
+              v, nodes_.names[static_cast<std::size_t>(given[static_cast<std::size_t>(j)])]));
+          node.sigma = is_missing(e) ? T{0} : static_cast<T>(transform.error_to_network(e));
+        }
+        network_.tokenizer().write(node, rows.features.row(g * k + j));
+        rows.present(g, j) = node.observed ? T{1} : T{0};
+      }
+  };
+  const Tensor<T> z =
+      sample_latent(backend_, network_, parameters_.values(), sde_, options.solver, values.rows(), n,
+                    View<const std::int32_t>(latent_ids.data(), {static_cast<index_t>(latent.size())}),
+                    View<const std::int32_t>(given_ids.data(), {k}), fill, rng, options.evaluations);
+  Tensor<double> out(z.shape());
+  for (index_t r = 0; r < z.rows(); ++r)
+    for (index_t j = 0; j < z.cols(); ++j)
+      out(r, j) = transforms_[static_cast<std::size_t>(latent[static_cast<std::size_t>(j)])].from_network(
+          static_cast<double>(z(r, j)));
+  return out;
+}
+
 namespace detail {
 
 /// The training objective of a Simformer on a data set.
@@ -152,7 +172,8 @@ public:
   using T = typename B::param_t;
 
   SimformerObjective(Simformer<B, S>& model, const Dataset& data, const FitOptions& options)
-      : model_(model), data_(data, model.transforms()), split_(data.rows(), options.validation),
+      : model_(model), data_(data, model.transforms(), model.nodes().names),
+        split_(data.rows(), options.validation),
         order_(split_.train, options.batch, Rng(options.seed).split(1)), rng_(Rng(options.seed).split(2)),
         rows_a_chunk_(std::max<index_t>(1, nn::rows_a_task / model.nodes().size())),
         ids_(static_cast<std::size_t>(model.nodes().size())), is_parameter_(model.nodes().is_parameter()) {
@@ -167,7 +188,20 @@ public:
   }
   [[nodiscard]] index_t chunks() const { return (order_.batch() + rows_a_chunk_ - 1) / rows_a_chunk_; }
   double chunk(Tape<B>& tape, index_t step, index_t i) const {
-    return block(tape, rows_, i * rows_a_chunk_, rng_.split(static_cast<std::uint64_t>(step)));
+    return block(tape, rows_, i * rows_a_chunk_, rows_a_chunk_, rng_.split(static_cast<std::uint64_t>(step)));
+  }
+  /// The first row of the batch whose loss or gradient is not finite by itself, with the noise of the step.
+  [[nodiscard]] std::string blame(B& backend, const std::vector<T>& values, index_t step) const {
+    std::vector<T> gradient(values.size());
+    for (index_t i = 0; i < static_cast<index_t>(rows_.size()); ++i) {
+      std::fill(gradient.begin(), gradient.end(), T{0});
+      Tape<B> tape(backend, values.data(), gradient.data());
+      const double loss = block(tape, rows_, i, 1, rng_.split(static_cast<std::uint64_t>(step)));
+      if (!is_finite(loss) ||
+          !std::all_of(gradient.begin(), gradient.end(), [](T g) { return is_finite(g); }))
+        return sbi::text("row ", rows_[static_cast<std::size_t>(i)]);
+    }
+    return {};
   }
   /// Eight draws of mask, time and noise for each held-out row, the same ones every time.
   double validation_loss(B& backend, const std::vector<T>& values) const {
@@ -179,7 +213,7 @@ public:
     backend.for_each(repeats * a_pass, [&](index_t i) {
       Tape<B> tape(backend, values.data());
       losses[static_cast<std::size_t>(i)] =
-          block(tape, split_.held_out, i % a_pass * rows_a_chunk_,
+          block(tape, split_.held_out, i % a_pass * rows_a_chunk_, rows_a_chunk_,
                 rng_.split(0xC0FFEE + static_cast<std::uint64_t>(i / a_pass)));
     });
     return std::accumulate(losses.begin(), losses.end(), 0.0) / repeats;
@@ -190,13 +224,13 @@ public:
   }
 
 private:
-  /// Loss (and, on a recording tape, gradient) of up to rows_a_chunk_ of `rows`, divided by their total
-  /// number.
-  double block(Tape<B>& tape, const std::vector<index_t>& rows, index_t first, const Rng& rng) const {
-    const index_t total = static_cast<index_t>(rows.size()), count = std::min(rows_a_chunk_, total - first);
+  /// Loss (and, on a recording tape, gradient) of up to `most` of `rows`, divided by their total number.
+  double block(Tape<B>& tape, const std::vector<index_t>& rows, index_t first, index_t most,
+               const Rng& rng) const {
+    const index_t total = static_cast<index_t>(rows.size()), count = std::min(most, total - first);
     const index_t nodes = data_.z.cols();
     ScoreRows<T> batch(tape, model_.network(), count, nodes);
-    std::vector<std::uint8_t> states(static_cast<std::size_t>(nodes));
+    const std::span states(tape.arena().template array<std::uint8_t>(nodes), static_cast<std::size_t>(nodes));
     const double offset = Rng(rng).uniform();
     for (index_t i = 0; i < count; ++i) {
       const index_t row = rows[static_cast<std::size_t>(first + i)];
@@ -245,5 +279,11 @@ FitReport fit(Simformer<B, S>& model, const Sim& simulator, const FitOptions& op
   options.check();
   return fit(model, simulate(model.backend(), simulator, options.simulations, Rng(options.seed)), options);
 }
+
+#ifdef SBI_COMPILED
+extern template class Simformer<Cpu<float>, diffusion::VE>;
+extern template class Posterior<Simformer<Cpu<float>, diffusion::VE>>;
+extern template FitReport fit(Simformer<Cpu<float>, diffusion::VE>&, const Dataset&, const FitOptions&);
+#endif
 
 } // namespace sbi

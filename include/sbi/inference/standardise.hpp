@@ -11,6 +11,19 @@
 
 namespace sbi {
 
+namespace detail {
+
+/// Calls f(); an error of a value in it names row i, too.
+template <class F> void in_row(index_t i, F&& f) {
+  try {
+    f();
+  } catch (const ValueError& error) {
+    throw ValueError(sbi::text("row ", i, ": ", error.what()));
+  }
+}
+
+} // namespace detail
+
 /// Maps a node between its own unit and the network's: a bijection that takes bounds to infinity (probit
 /// between two bounds, logarithm at one), then zero mean and unit variance. Whatever the network samples lies
 /// inside the bounds.
@@ -27,13 +40,16 @@ public:
   }
 
   /// Sets mean and standard deviation from values (missing ones left out). A constant node keeps deviation 1.
-  /// Throws ValueError naming the node for a value outside the bounds.
+  /// Throws ValueError naming row and node for a value outside the bounds.
   template <class Values> void fit(const Values& values, const std::string& name) {
     double n = 0, sum = 0, square = 0;
+    index_t row = 0;
     for (double v : values) {
-      if (is_missing(v)) continue;
-      const double u = unbounded(v, name), d = u - sum / std::max(n, 1.0);
-      n += 1, sum += u, square += d * (u - sum / n); // Welford
+      detail::in_row(row++, [&] {
+        if (is_missing(v)) return;
+        const double u = unbounded(v, name), d = u - sum / std::max(n, 1.0);
+        n += 1, sum += u, square += d * (u - sum / n); // Welford
+      });
     }
     mean_ = n > 0 ? sum / n : 0;
     const double variance = n > 1 ? square / n : 0;

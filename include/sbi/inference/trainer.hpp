@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/backend/denormals.hpp>
+#include <sbi/compiled.hpp>
+#include <sbi/core/missing.hpp>
+#include <sbi/inference/checkpoint.hpp>
 #include <sbi/inference/fit_options.hpp>
 #include <sbi/inference/training_state.hpp>
 #include <sbi/nn/adamw.hpp>
-#include <sbi/nn/clip.hpp>
-#include <sbi/nn/ema.hpp>
+#include <sbi/nn/gradient_slots.hpp>
 #include <sbi/nn/schedule.hpp>
-
-#if __has_include(<nlohmann/json.hpp>)
-#include <sbi/inference/checkpoint.hpp>
-#define SBI_HAS_CHECKPOINT 1
-#else
-#define SBI_HAS_CHECKPOINT 0
-#endif
 
 #include <chrono>
 #include <cstdio>
@@ -25,7 +20,8 @@ namespace sbi {
 /// tape of the parameters and returns its share of the loss. `prepare` comes before the chunks of a step,
 /// with the parameters that they will see: it draws the batch and computes losses that couple all rows.
 /// `validation_loss` is a deterministic function of the parameters (NaN: nothing is held out). `fingerprint`
-/// names model and data.
+/// names model and data. `blame(backend, values, step)`, where there is one, names a row of the batch that
+/// `prepare` drew last whose own loss or gradient is not finite ("row 7"; empty: none).
 template <class O, class B>
 concept Objective = requires(O& o, B& be, Tape<B>& tape, const std::vector<typename B::param_t>& values,
                              index_t n) {
@@ -66,6 +62,43 @@ private:
   Clock::time_point begin_, shown_;
 };
 
+/// An objective of any type, so that the loop below is compiled once a backend.
+template <class B> struct AnyObjective {
+  using Values = std::vector<typename B::param_t>;
+  virtual void prepare(B& backend, const Values& values, index_t step) = 0;
+  virtual index_t chunks() = 0;
+  virtual double chunk(Tape<B>& tape, index_t step, index_t i) = 0;
+  virtual double validation_loss(B& backend, const Values& values) = 0;
+  virtual std::string fingerprint() = 0;
+  virtual std::string blame(B& backend, const Values& values, index_t step) = 0;
+
+protected:
+  ~AnyObjective() = default;
+};
+template <class B, class O> struct ObjectiveOf final : AnyObjective<B> {
+  using typename AnyObjective<B>::Values;
+  explicit ObjectiveOf(O& objective) : o(objective) {}
+  void prepare(B& backend, const Values& values, index_t step) override { o.prepare(backend, values, step); }
+  index_t chunks() override { return o.chunks(); }
+  double chunk(Tape<B>& tape, index_t step, index_t i) override { return o.chunk(tape, step, i); }
+  double validation_loss(B& backend, const Values& values) override {
+    return o.validation_loss(backend, values);
+  }
+  std::string fingerprint() override { return o.fingerprint(); }
+  std::string blame([[maybe_unused]] B& backend, [[maybe_unused]] const Values& values,
+                    [[maybe_unused]] index_t step) override {
+    if constexpr (requires { o.blame(backend, values, step); })
+      return o.blame(backend, values, step);
+    else
+      return {};
+  }
+  O& o;
+};
+
+template <Backend B>
+FitReport train_any(B& backend, nn::Parameters<typename B::param_t>& parameters, AnyObjective<B>& objective,
+                    const FitOptions& options);
+
 } // namespace detail
 
 /// AdamW on an objective with warm-up and cosine decay, clipping, parameter averaging, validation and early
@@ -76,25 +109,33 @@ private:
 template <Backend B, class O>
 FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& objective,
                 const FitOptions& options) {
-  using T = typename B::param_t;
   static_assert(Objective<O, B>,
                 "sbi: an objective needs prepare(backend, values, step), chunks(), chunk(tape, step, i), "
                 "validation_loss(backend, values) and fingerprint()");
+  detail::ObjectiveOf<B, O> any(objective);
+  return detail::train_any(backend, parameters, any, options);
+}
+
+namespace detail {
+
+template <Backend B>
+FitReport train_any(B& backend, nn::Parameters<typename B::param_t>& parameters, AnyObjective<B>& objective,
+                    const FitOptions& options) {
+  using T = typename B::param_t;
   options.check();
-  nn::AdamW<T> optimiser(parameters);
+  nn::AdamW<T> optimiser(parameters, {}, options.train_only);
   nn::Ema<T> average(parameters.values(), options.average);
   TrainingState<T> state;
-  state.fingerprint = sbi::text(
-      objective.fingerprint(), " seed=", static_cast<index_t>(options.seed), " steps=", options.steps,
-      " batch=", options.batch, " learning_rate=", options.learning_rate, " warmup=", options.warmup,
-      " clip=", options.clip, " average=", options.average, " validation=", options.validation,
-      " validate_every=", options.validate_every, " train_only=", options.train_only,
-      " slots=", options.gradient_slots,
-      " start=", static_cast<index_t>(detail::checksum(std::span<const T>(parameters.values())) >> 1));
-  state.best = parameters.values();
+  state.fingerprint =
+      sbi::text(objective.fingerprint(), " seed=", static_cast<index_t>(options.seed),
+                " steps=", options.steps, " batch=", options.batch, " learning_rate=", options.learning_rate,
+                " warmup=", options.warmup, " clip=", options.clip, " average=", options.average,
+                " validation=", options.validation, " validate_every=", options.validate_every,
+                " train_only=", options.train_only, " slots=", options.gradient_slots,
+                " start=", static_cast<index_t>(checksum(std::span<const T>(parameters.values())) >> 1));
+  state.values = state.best = parameters.values();
 
   FitReport report;
-#if SBI_HAS_CHECKPOINT
   if (!options.checkpoint.empty() && load_training_state(options.checkpoint, state)) {
     parameters.values() = state.values;
     optimiser.first_moment() = state.first_moment, optimiser.second_moment() = state.second_moment;
@@ -110,25 +151,12 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
     state.average = average.average(), state.average_updates = average.updates();
     save_training_state(options.checkpoint, state);
   };
-#else
-  if (!options.checkpoint.empty())
-    throw Error("fit: checkpoints need nlohmann-json, which was not found when this program was built");
-  const auto save = [] {};
-#endif
 
   const nn::WarmupCosine rate{options.learning_rate, options.warmup, options.steps};
-  const auto slots = static_cast<std::size_t>(options.gradient_slots);
-  std::vector<std::vector<T>> partial(slots, std::vector<T>(parameters.values().size()));
+  PackedWeights<T> packed(parameters.matrices());
+  nn::GradientSlots<T> gradients(options.gradient_slots, parameters, options.train_only);
   std::vector<double> losses;
-  const std::vector<T> initial = parameters.values();
-  std::vector<std::pair<index_t, index_t>> frozen;
-  for (const auto& e : parameters.entries())
-    if (e.name.find(options.train_only) == std::string::npos)
-      frozen.emplace_back(e.at.offset, e.at.offset + e.at.shape.size());
-  if (frozen.size() == parameters.entries().size())
-    throw ValueError(
-        sbi::text("fit: no parameter's name holds '", options.train_only, "'; nothing would be trained"));
-  detail::ProgressLine progress(options.progress, state.step, options.steps);
+  ProgressLine progress(options.progress, state.step, options.steps);
   double smooth_loss = 0, smooth_weight = 0;
   double best = state.validation.empty()
                     ? std::numeric_limits<double>::infinity()
@@ -138,29 +166,24 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
     objective.prepare(backend, parameters.values(), state.step);
     const index_t chunks = objective.chunks();
     losses.assign(static_cast<std::size_t>(chunks), 0.0);
+    packed.update(backend, parameters.values().data());
     backend.for_each(options.gradient_slots, [&](index_t slot) {
-      auto& gradient = partial[static_cast<std::size_t>(slot)];
-      std::fill(gradient.begin(), gradient.end(), T{0});
+      T* gradient = gradients.cleared(slot);
       for (index_t i = slot; i < chunks; i += options.gradient_slots) {
-        Tape<B> tape(backend, parameters.values().data(), gradient.data());
+        Tape<B> tape(backend, parameters.values().data(), gradient, &packed);
         losses[static_cast<std::size_t>(i)] = objective.chunk(tape, state.step, i);
       }
     });
-    const FlushDenormals flush; // moments of gradients that have ended fade out
-    auto& total = partial.front();
-    for (std::size_t s = 1; s < slots; ++s)
-      for (std::size_t i = 0; i < total.size(); ++i) total[i] += partial[s][i];
-    for (const auto& [begin, end] : frozen) std::fill(total.begin() + begin, total.begin() + end, T{0});
+    const double norm = gradients.reduce(backend);
     double loss = 0;
     for (double l : losses) loss += l;
-    const double norm = nn::clip_norm(total, options.clip);
-    if (!std::isfinite(loss) || !std::isfinite(norm))
+    if (!std::isfinite(loss) || !std::isfinite(norm)) {
+      const std::string row = objective.blame(backend, parameters.values(), state.step);
       throw NumericalError(sbi::text("fit: step ", state.step, " has loss ", loss, " and gradient norm ",
-                                     norm, "; want finite numbers"));
-    optimiser.step(parameters, total, rate(state.step));
-    for (const auto& [begin, end] : frozen) // weight decay included
-      std::copy(initial.begin() + begin, initial.begin() + end, parameters.values().begin() + begin);
-    average.update(parameters.values());
+                                     norm, row.empty() ? "" : " from ", row, "; want finite numbers"));
+    }
+    optimiser.step(backend, parameters, gradients.total(), rate(state.step),
+                   nn::clip_factor(norm, options.clip), &average);
     ++state.step;
 
     smooth_loss = 0.98 * smooth_loss + 0.02 * loss, smooth_weight = 0.98 * smooth_weight + 0.02;
@@ -193,4 +216,10 @@ FitReport train(B& backend, nn::Parameters<typename B::param_t>& parameters, O& 
   return report;
 }
 
+#ifdef SBI_COMPILED
+extern template FitReport train_any(Cpu<float>&, nn::Parameters<float>&, AnyObjective<Cpu<float>>&,
+                                    const FitOptions&);
+#endif
+
+} // namespace detail
 } // namespace sbi

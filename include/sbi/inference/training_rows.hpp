@@ -28,20 +28,34 @@ template <class Model> void fit_transforms(Model& model, const Dataset& data) {
 }
 
 /// A data set in the network's units: z and sigma [n, nodes], NaN where missing; sigma 0 where there is none.
+/// Throws ValueError naming row and node for a value outside its bounds or too large for T, and for an error
+/// that is negative or infinite.
 template <class T> struct StandardRows {
   Tensor<T> z, sigma;
 
-  StandardRows(const Dataset& data, const std::vector<NodeTransform>& transforms)
+  StandardRows(const Dataset& data, const std::vector<NodeTransform>& transforms,
+               const std::vector<std::string>& names)
       : z({data.rows(), static_cast<index_t>(transforms.size())}), sigma(z.shape()) {
-    const index_t p = data.theta.cols();
     for (index_t i = 0; i < data.rows(); ++i)
-      for (index_t j = 0; j < z.cols(); ++j) {
-        const NodeTransform& transform = transforms[static_cast<std::size_t>(j)];
-        const double v = j < p ? data.theta(i, j) : data.x(i, j - p);
-        z(i, j) = static_cast<T>(is_missing(v) ? missing : transform.to_network(v));
-        const double e = j >= p && data.has_errors() ? data.sigma(i, j - p) : 0;
-        sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
-      }
+      in_row(i, [&] {
+        for (std::size_t j = 0; j < transforms.size(); ++j)
+          write(data, transforms[j], names[j], i, static_cast<index_t>(j));
+      });
+  }
+
+private:
+  void write(const Dataset& data, const NodeTransform& transform, const std::string& name, index_t i,
+             index_t j) {
+    const index_t p = data.theta.cols();
+    const double v = j < p ? data.theta(i, j) : data.x(i, j - p);
+    z(i, j) = static_cast<T>(is_missing(v) ? missing : transform.to_network(v, name));
+    if (!is_missing(v) && !is_finite(z(i, j)))
+      throw ValueError(sbi::text(name, " = ", v, "; want a number within ", std::numeric_limits<T>::max(),
+                                 " standard deviations (", transform.stddev(), ")"));
+    const double e = j >= p && data.has_errors() ? data.sigma(i, j - p) : 0;
+    if (!is_missing(e) && !(is_finite(e) && e >= 0))
+      throw ValueError(sbi::text("error of ", name, " = ", e, "; want a finite number, at least 0"));
+    sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
   }
 };
 

@@ -20,19 +20,20 @@ template <class T> struct TrainingState {
 
   /// f(name, array) for every array, in order.
   template <class F> void each_array(F&& f) {
+    f("validation", validation); // first: eight bytes each, so that all lie at multiples of their size
     f("values", values);
     f("first_moment", first_moment);
     f("second_moment", second_moment);
     f("average", average);
     f("best", best);
-    f("validation", validation);
   }
-  /// f(name, number) for every counter.
+  /// f(name, number) for every counter, the flag among them.
   template <class F> void each_counter(F&& f) {
     f("step", step);
     f("optimiser_steps", optimiser_steps);
     f("average_updates", average_updates);
     f("stale", stale);
+    f("stopped_early", stopped_early);
   }
 };
 

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#if !__has_include(<nlohmann/json.hpp>)
-#error "sbi: <sbi/io/safetensors.hpp> needs nlohmann-json; link sbi::json"
-#endif
+#include <sbi/compiled.hpp>
 #include <sbi/core/tensor.hpp>
 #include <sbi/io/files.hpp>
-
-#include <nlohmann/json.hpp>
+#include <sbi/io/safetensors_header.hpp>
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <concepts>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,22 +59,14 @@ public:
 
   /// Reads and checks a whole file; `source` is how errors name it. Throws FileError for anything that is not
   /// exactly a safetensors file: sizes, offsets that overlap, leave a hole or run out, unknown types, names
-  /// given twice.
+  /// given twice. (Templates, so that programs that only write do not wait for a JSON library to compile.)
+  template <class Lazy = void>
   [[nodiscard]] static Safetensors parse(std::string_view bytes, std::string source);
-  [[nodiscard]] static Safetensors read(const std::filesystem::path& path) {
-    return parse(read_file(path), path.string());
+  template <class Lazy = void> [[nodiscard]] static Safetensors read(const std::filesystem::path& path) {
+    return parse<Lazy>(read_file(path), path.string());
   }
 
 private:
-  /// One tensor's line of the header, checked against itself and against the bytes that follow the header.
-  struct Entry {
-    std::string dtype;
-    Shape shape;
-    std::size_t first, last;
-    [[nodiscard]] Values values(std::string_view data) const;
-  };
-  [[nodiscard]] static Entry entry(const nlohmann::json& json, std::size_t data_bytes);
-
   static const char* type_of(const Values& values) {
     static constexpr const char* names[] = {"F32", "F64", "I64"};
     return names[values.index()];
@@ -93,142 +76,28 @@ private:
   std::string source_ = "safetensors";
 };
 
-static_assert(std::endian::native == std::endian::little, "sbi: safetensors files are little-endian");
-
 inline std::string Safetensors::serialize() const {
-  auto header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  SafetensorsHeader header(metadata);
   std::string data;
   // Types of eight bytes first: then every tensor starts at a multiple of its own element size.
   for (const std::size_t width : {8U, 4U})
-    for (const auto& item : tensors_)
+    for (const auto& [name, values] : tensors_)
       std::visit(
-          [&]<class T>(const Tensor<T>& t) {
+          [&, &name = name, dtype = type_of(values)]<class T>(const Tensor<T>& t) {
             if (sizeof(T) != width) return;
-            auto extents = nlohmann::ordered_json::array();
-            for (int i = 0; i < t.shape().rank(); ++i) extents.push_back(t.shape()[i]);
-            const std::size_t first = data.size();
-            data.append(reinterpret_cast<const char*>(t.data()),
-                        static_cast<std::size_t>(t.size()) * sizeof(T));
-            header[item.first] = {
-                {"dtype", type_of(item.second)}, {"shape", extents}, {"data_offsets", {first, data.size()}}};
+            const std::size_t bytes = static_cast<std::size_t>(t.size()) * sizeof(T);
+            header.add(name, dtype, t.shape(), bytes);
+            data.append(reinterpret_cast<const char*>(t.data()), bytes);
           },
-          item.second);
-  std::string json;
-  try {
-    json = header.dump();
-  } catch (const nlohmann::json::exception& error) {
-    throw ValueError(text("safetensors: a name or a text is not UTF-8: ", error.what()));
-  }
-  json.append((8 - json.size() % 8) % 8, ' ');
-  const std::uint64_t length = json.size();
-  std::string out(sizeof length, '\0');
-  std::memcpy(out.data(), &length, sizeof length);
-  return out + json + data;
-}
-
-inline Safetensors::Entry Safetensors::entry(const nlohmann::json& json, std::size_t data_bytes) {
-  const auto fail = [](const auto&... why) { throw FileError(text(why...)); };
-  for (const char* key : {"dtype", "shape", "data_offsets"})
-    if (!json.is_object() || !json.contains(key)) fail("has no ", key);
-  const auto &dtype = json["dtype"], &shape = json["shape"], &offsets = json["data_offsets"];
-
-  if (dtype != "F32" && dtype != "F64" && dtype != "I64")
-    fail("has dtype ", dtype.dump(), "; want F32, F64 or I64");
-  if (!shape.is_array() || shape.size() > Shape::max_rank)
-    fail("has shape ", shape.dump(), "; want a list of 4 extents at most");
-  constexpr std::uint64_t most = std::uint64_t{1} << 62;
-  std::uint64_t count = 1, room = most; // room is divided down, so that no product of extents overflows
-  std::array<index_t, Shape::max_rank> e{};
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (!shape[i].is_number_unsigned()) fail("has shape ", shape.dump(), "; want extents of 0 or more");
-    const auto n = shape[i].get<std::uint64_t>();
-    if (n > room) fail("has shape ", shape.dump(), "; want fewer than 2^62 values");
-    room /= std::max<std::uint64_t>(n, 1);
-    count *= n;
-    e[i] = static_cast<index_t>(n);
-  }
-
-  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
-      !offsets[1].is_number_unsigned())
-    fail("has data_offsets ", offsets.dump(), "; want two numbers");
-  const auto first = offsets[0].get<std::uint64_t>(), last = offsets[1].get<std::uint64_t>();
-  if (first > last || last > data_bytes)
-    fail("lies at bytes ", first, " to ", last, " of ", data_bytes, ": cut short or damaged");
-  const std::uint64_t width = dtype == "F32" ? 4 : 8;
-  if ((last - first) % width != 0 || (last - first) / width != count)
-    fail("has ", last - first, " bytes; want ", count, " values of ", width, " for its shape ", shape.dump());
-
-  const Shape shapes[] = {{}, {e[0]}, {e[0], e[1]}, {e[0], e[1], e[2]}, {e[0], e[1], e[2], e[3]}};
-  return {dtype.get<std::string>(), shapes[shape.size()], first, last};
-}
-
-inline Safetensors::Values Safetensors::Entry::values(std::string_view data) const {
-  const auto read = [&]<class T>(Tensor<T> out) -> Values {
-    if (last > first) std::memcpy(out.data(), data.data() + first, last - first);
-    return out;
-  };
-  if (dtype == "F32") return read(Tensor<float>(shape));
-  if (dtype == "F64") return read(Tensor<double>(shape));
-  return read(Tensor<std::int64_t>(shape));
-}
-
-inline Safetensors Safetensors::parse(std::string_view bytes, std::string source) {
-  const auto fail = [&](const auto&... why) { throw FileError(text(source, ": ", why...)); };
-  constexpr std::uint64_t longest_header = 100'000'000; // the limit of the format
-
-  if (bytes.size() < 8) fail(bytes.size(), " bytes; want the 8 bytes of a header length at least");
-  std::uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), 8);
-  if (length > longest_header || length > bytes.size() - 8)
-    fail("its header claims ", length, " bytes and ", bytes.size() - 8,
-         " follow: cut short, or no safetensors file");
-  const std::string_view data = bytes.substr(8 + length);
-
-  std::set<std::string> seen;
-  std::string twice;
-  const auto note_names = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    if (event == nlohmann::json::parse_event_t::key && depth == 1 &&
-        !seen.insert(parsed.get<std::string>()).second)
-      twice = parsed.get<std::string>();
-    return true;
-  };
-  const auto header = nlohmann::json::parse(bytes.substr(8, length), note_names, false);
-  if (!header.is_object()) fail("its header is no JSON object");
-  if (!twice.empty()) fail("tensor '", twice, "' is there twice");
-
-  Safetensors out;
-  std::map<std::pair<std::size_t, std::size_t>, std::string> places; // empty tensors may share one
-  for (const auto& item : header.items()) {
-    if (item.key() == "__metadata__") {
-      if (!item.value().is_object()) fail("its metadata are no JSON object");
-      for (const auto& note : item.value().items()) {
-        if (!note.value().is_string()) fail("metadata '", note.key(), "' is a ", note.value().type_name());
-        out.metadata[note.key()] = note.value().get<std::string>();
-      }
-      continue;
-    }
-    try {
-      const Entry checked = entry(item.value(), data.size());
-      const bool free = places.emplace(std::pair(checked.first, checked.last), item.key()).second;
-      if (!free && checked.first != checked.last) throw FileError("overlaps another");
-      out.tensors_.emplace(item.key(), checked.values(data));
-    } catch (const FileError& error) {
-      fail("tensor '", item.key(), "' ", error.what());
-    }
-  }
-
-  std::size_t reached = 0;
-  for (const auto& [range, name] : places) {
-    if (range.first != reached)
-      fail("tensor '", name, "' starts at byte ", range.first, ", the one before ends at ", reached,
-           range.first < reached ? ": they overlap" : ": there is a hole");
-    reached = range.second;
-  }
-  if (reached != data.size())
-    fail("the tensors end at byte ", reached, " of ", data.size(), ": there is a hole");
-  out.source_ = std::move(source);
-  return out;
+          values);
+  return header.bytes() + data;
 }
 
 } // namespace sbi::io
+
+#ifdef SBI_COMPILED
+extern template sbi::io::Safetensors sbi::io::Safetensors::parse(std::string_view, std::string);
+extern template sbi::io::Safetensors sbi::io::Safetensors::read(const std::filesystem::path&);
+#else
+#include <sbi/io/safetensors_read.hpp>
+#endif
