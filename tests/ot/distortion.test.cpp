@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "clouds.hpp"
 
+#include <sbi/core/rng.hpp>
 #include <sbi/ot/distortion.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 using namespace sbi;
@@ -43,7 +45,7 @@ template <class L> void check_gradients(const L& loss) {
   Tensor<double> dx, dy, interaction;
   e.gradients(p.view(), 1, dx, dy);
   e.interaction(p.view(), interaction);
-  const ot::detail::Marginals of(p.view());
+  const ot::detail::Marginals of(be, p.view());
   const Vector u = e.row_slope(of.rows), v = e.column_slope(of.columns);
   const auto difference = [&](double& entry) {
     const double at = entry, h = 1e-4;
@@ -104,6 +106,46 @@ TEST_CASE("ot/distortion: a sparse plan has the interaction of the same plan den
     for (index_t k = 0; k < one.size(); ++k)
       CHECK(one.data()[k] == doctest::Approx(other.data()[k]).epsilon(1e-13));
   }
+}
+
+TEST_CASE("ot/distortion: costs of low rank, within one space or both, symmetric up to rounding or not") {
+  constexpr index_t n = 48, m = 40;
+  sbi::Rng rng(21);
+  const auto low_rank = [&](index_t size, double asymmetry) {
+    Tensor<double> points(Shape{size, 2}), out(Shape{size, size});
+    for (double& v : points) v = rng.normal();
+    for (index_t i = 0; i < size; ++i)
+      for (index_t k = 0; k < size; ++k) {
+        for (index_t c = 0; c < 2; ++c)
+          out(i, k) += (points(i, c) - points(k, c)) * (points(i, c) - points(k, c));
+        out(i, k) *= 1 + asymmetry * points(i, 0);
+      }
+    return out;
+  };
+  const auto p = random_matrix(22, n, m);
+  for (const double asymmetry : {0.0, 1e-16, 0.1})
+    for (const bool both : {true, false}) {
+      CAPTURE(asymmetry);
+      CAPTURE(both);
+      const auto x = low_rank(n, asymmetry), y = both ? low_rank(m, asymmetry) : random_matrix(23, m, m);
+      const ot::detail::Distortion<Cpu<double>, double, ot::SquareLoss> of(be, x.view(), y.view(), {});
+      Tensor<double> interaction;
+      of.interaction(p.view(), interaction);
+      double error = 0, size = 0; // I(P) = X P (2 Y)^T + X^T P (2 Y)
+      Tensor<double> right(Shape{n, m}), turned(Shape{n, m});
+      for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < m; ++j)
+          for (index_t l = 0; l < m; ++l)
+            right(i, j) += 2 * p(i, l) * y(j, l), turned(i, j) += 2 * p(i, l) * y(l, j);
+      for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < m; ++j) {
+          double want = 0;
+          for (index_t k = 0; k < n; ++k) want += x(i, k) * right(k, j) + x(k, i) * turned(k, j);
+          error = std::max(error, std::abs(interaction(i, j) - want)), size = std::max(size, want);
+        }
+      // Factors hold the largest entries of X and Y to 64 roundings, sums of n of them as many.
+      CHECK(error <= 4 * 64 * std::numeric_limits<double>::epsilon() * size);
+    }
 }
 
 TEST_CASE("ot/distortion: of a permuted copy under its permutation nothing is left, nor anything negative") {

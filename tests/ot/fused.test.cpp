@@ -48,7 +48,7 @@ double inner(const Matrix& x, const Matrix& y) {
   return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
 }
 void check_marginals(const Matrix& p, const Vector& a, const Vector& b, double tolerance) {
-  const ot::detail::Marginals of(p.view());
+  const ot::detail::Marginals of(be, p.view());
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(of.rows[i] - a[i]) < tolerance);
   for (std::size_t j = 0; j < b.size(); ++j) CHECK(std::abs(of.columns[j] - b[j]) < tolerance);
   CHECK(*std::min_element(p.begin(), p.end()) >= 0);

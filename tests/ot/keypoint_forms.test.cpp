@@ -73,7 +73,7 @@ double entropy(const Result& r, const Vector& left, const Vector& right) {
   return sum;
 }
 void check_marginals(const Matrix& p, const Vector& left, const Vector& right, double tolerance) {
-  const ot::detail::Marginals of(p.view());
+  const ot::detail::Marginals of(be, p.view());
   for (std::size_t i = 0; i < left.size(); ++i) CHECK(std::abs(of.rows[i] - left[i]) < tolerance);
   for (std::size_t j = 0; j < right.size(); ++j) CHECK(std::abs(of.columns[j] - right[j]) < tolerance);
 }
@@ -293,7 +293,7 @@ TEST_CASE("ot/keypoint: of a part of the mass that of the keypoints always moves
         double total = 0;
         for (double v : r.plan) total += v;
         CHECK(total == doctest::Approx(mass).epsilon(1e-10));
-        const ot::detail::Marginals of(r.plan.view());
+        const ot::detail::Marginals of(be, r.plan.view());
         for (std::size_t i = 0; i < a.size(); ++i) CHECK(of.rows[i] < a[i] + 1e-10);
         for (std::size_t j = 0; j < b.size(); ++j) CHECK(of.columns[j] < b[j] + 1e-10);
         const double smooth = solver == Solver::entropic ? 0.2 * entropy(r, a, b) : 0;

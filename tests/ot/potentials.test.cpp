@@ -49,16 +49,17 @@ TEST_CASE("ot/potentials: the schedule ends at epsilon and keeps to the limit of
     seen.push_back(eps);
     return 0.0;
   };
-  const auto [residual, used] = ot::detail::anneal(o, 1.0, 1e-6, at_once);
-  CHECK(seen == std::vector<double>{1, 0.5, 0.25, 0.125, 0.1});
-  CHECK(used == 5);
+  constexpr double range = 64; // of the costs; the schedule begins at 1/64 of it
+  const auto [residual, used] = ot::detail::anneal(o, range, 1e-6, at_once);
+  CHECK(seen == std::vector<double>{0.8, 0.4, 0.2, 0.1});
+  CHECK(used == 4);
   CHECK(residual == 0);
   for (int limit : {1, 3, 50}) {
     o.max_iterations = limit;
     double last = 0;
     const auto never = [&](double eps) { return last = eps, 1.0; };
-    CHECK(ot::detail::anneal(o, 1.0, 1e-6, never).second == limit);
+    CHECK(ot::detail::anneal(o, range, 1e-6, never).second == limit);
     CHECK(last == 0.1); // the result belongs to the epsilon that was asked for
   }
-  CHECK_THROWS_AS((void)ot::detail::anneal(o, 1.0, 1e-6, [](double) { return missing; }), NumericalError);
+  CHECK_THROWS_AS((void)ot::detail::anneal(o, range, 1e-6, [](double) { return missing; }), NumericalError);
 }

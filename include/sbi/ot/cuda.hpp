@@ -90,14 +90,12 @@ template <class F>
                                                     double tolerance, F&& run) {
   constexpr int rounds = 5;
   int used = 0;
-  if (options.scaling < 1)
-    for (double eps = range; eps > options.epsilon && used + 1 < options.max_iterations;
-         eps *= options.scaling)
-      for (int left = std::min(rounds, options.max_iterations - 1 - used); left > 0;) {
-        const auto done = run(eps, left, rough);
-        used += done.used, left -= done.used;
-        if (done.residual <= rough) break;
-      }
+  for (int k = stages(options, range); k > 0; --k)
+    for (int left = std::min(rounds, options.max_iterations - 1 - used); left > 0;) {
+      const auto done = run(stage(options, k), left, rough);
+      used += done.used, left -= done.used;
+      if (done.residual <= rough) break;
+    }
   for (;;) {
     const auto done = run(options.epsilon, options.max_iterations - used, tolerance);
     used += done.used;

@@ -8,75 +8,39 @@
 //   E(P) = r^T f1(X) r + c^T f2(Y) c - <I(P), P> / 2,   I(P) = h1(X) P h2(Y)^T + h1(X)^T P h2(Y).
 #pragma once
 #include <sbi/backend/gemm.hpp>
+#include <sbi/core/adapt.hpp>
+#include <sbi/ot/distortion_loss.hpp>
 #include <sbi/ot/exact.hpp>
+#include <sbi/ot/thin_product.hpp>
 
 #include <cmath>
-#include <concepts>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace sbi::ot {
 
-/// L(u, v) = f1(u) + f2(v) - h1(u) h2(v) >= 0, 0 for u = v, with the derivatives of its parts. `least`: every
-/// entry must be larger.
-template <class L>
-concept DistortionLoss = requires(const L& loss, double u) {
-  { loss(u, u) } -> std::convertible_to<double>;
-  { loss.f1(u) } -> std::convertible_to<double>;
-  { loss.f2(u) } -> std::convertible_to<double>;
-  { loss.h1(u) } -> std::convertible_to<double>;
-  { loss.h2(u) } -> std::convertible_to<double>;
-  { loss.df1(u) } -> std::convertible_to<double>;
-  { loss.df2(u) } -> std::convertible_to<double>;
-  { loss.dh1(u) } -> std::convertible_to<double>;
-  { loss.dh2(u) } -> std::convertible_to<double>;
-  { loss.least() } -> std::convertible_to<double>;
-};
-
-/// L(u, v) = (u - v)^2.
-struct SquareLoss {
-  double operator()(double u, double v) const { return (u - v) * (u - v); }
-  double f1(double u) const { return u * u; }
-  double f2(double v) const { return v * v; }
-  double h1(double u) const { return u; }
-  double h2(double v) const { return 2 * v; }
-  double df1(double u) const { return 2 * u; }
-  double df2(double v) const { return 2 * v; }
-  double dh1(double) const { return 1; }
-  double dh2(double) const { return 2; }
-  double least() const { return std::numeric_limits<double>::lowest(); }
-};
-
-/// L(u, v) = p log(p / q) - p + q with p = u + shift and q = v + shift. Without the shift, in units of the
-/// costs, a cost of 0, as a point has to itself, makes the distortion of most plans infinite.
-struct KullbackLeiblerLoss {
-  double shift = 0;
-  double operator()(double u, double v) const {
-    return (u + shift) * std::log((u + shift) / (v + shift)) - u + v;
-  }
-  double f1(double u) const { return (u + shift) * std::log(u + shift) - u; }
-  double f2(double v) const { return v; }
-  double h1(double u) const { return u + shift; }
-  double h2(double v) const { return std::log(v + shift); }
-  double df1(double u) const { return std::log(u + shift); }
-  double df2(double) const { return 1; }
-  double dh1(double) const { return 1; }
-  double dh2(double v) const { return 1 / (v + shift); }
-  double least() const { return 0 - shift; }
-};
-
 namespace detail {
 
+/// sum_j term(j) in double, by several sums that do not wait for each other.
+template <class F> [[nodiscard]] double sum_row(index_t count, F&& term) {
+  constexpr index_t chains = 16;
+  double part[chains] = {};
+  index_t j = 0;
+  for (; j + chains <= count; j += chains)
+    for (index_t c = 0; c < chains; ++c) part[c] += term(j + c);
+  for (; j < count; ++j) part[0] += term(j);
+  return std::accumulate(part, part + chains, 0.0);
+}
 /// sum_ij term(i, j) in double: rows on all threads, their sums in order.
 template <class B, class F>
 [[nodiscard]] double sum_entries(const B& be, index_t rows, index_t cols, F&& term) {
   std::vector<double> sum(static_cast<std::size_t>(rows));
   for_each_row(be, rows, [&](index_t i) {
-    double row = 0;
-    for (index_t j = 0; j < cols; ++j) row += term(i, j);
-    sum[static_cast<std::size_t>(i)] = row;
+    sum[static_cast<std::size_t>(i)] = sum_row(cols, [&](index_t j) { return term(i, j); });
   });
   return std::accumulate(sum.begin(), sum.end(), 0.0);
 }
@@ -90,14 +54,20 @@ template <class T, class B> [[nodiscard]] double inner(const B& be, View<const T
 /// Row and column sums of a plan.
 struct Marginals {
   std::vector<double> rows, columns;
-  template <class T>
-  explicit Marginals(View<T> plan)
+  template <class B, class T>
+  Marginals(const B& be, View<T> plan)
       : rows(static_cast<std::size_t>(plan.rows()), 0), columns(static_cast<std::size_t>(plan.cols()), 0) {
-    for (index_t i = 0; i < plan.rows(); ++i)
-      for (index_t j = 0; j < plan.cols(); ++j) {
-        const double p = static_cast<double>(plan(i, j));
-        rows[static_cast<std::size_t>(i)] += p, columns[static_cast<std::size_t>(j)] += p;
-      }
+    for_each_row(be, plan.rows(), [&](index_t i) {
+      const auto* row = plan.row(i);
+      rows[static_cast<std::size_t>(i)] =
+          sum_row(plan.cols(), [&](index_t j) { return static_cast<double>(row[j]); });
+    });
+    be.for_each((plan.cols() + row_block - 1) / row_block, [&](index_t block) {
+      const index_t end = std::min(plan.cols(), (block + 1) * row_block);
+      for (index_t i = 0; i < plan.rows(); ++i)
+        for (index_t j = block * row_block; j < end; ++j)
+          columns[static_cast<std::size_t>(j)] += static_cast<double>(plan(i, j));
+    });
   }
 };
 
@@ -124,10 +94,15 @@ public:
       : be_(be), loss_(loss), x_(x), y_(y) {
     const auto h1 = [&](double u) { return loss.h1(u); };
     const auto h2 = [&](double v) { return loss.h2(v); };
-    // With even and odd parts under transposition I(P) = 2 h1+ P h2+ - 2 h1- P h2-: the second product is
-    // there only where both matrices are asymmetric.
-    even_x_ = combined(x, h1, 1, 1), even_y_ = combined(y, h2, 0.5, 0.5);
-    if (!symmetric(x) && !symmetric(y)) odd_x_ = combined(x, h1, -1, 1), odd_y_ = combined(y, h2, 0.5, -0.5);
+    // With even and odd parts under transposition I(P) = 2 h1+ P h2+ - 2 h1- P h2-. Where a matrix is
+    // symmetric, or both are up to their rounding, the second product is below the rounding of the first.
+    Tensor<T> even_x = combined(x, h1, 1, 1), even_y = combined(y, h2, 0.5, 0.5);
+    Tensor<T> odd_x = combined(x, h1, -1, 1), odd_y = combined(y, h2, 0.5, -0.5);
+    const bool both =
+        largest(odd_x) * largest(odd_y) >
+        static_cast<double>(std::numeric_limits<T>::epsilon()) * largest(even_x) * largest(even_y);
+    even_x_ = factor(std::move(even_x)), even_y_ = factor(std::move(even_y));
+    if (both) odd_x_ = factor(std::move(odd_x)), odd_y_ = factor(std::move(odd_y));
   }
 
   /// I(P) of a dense plan and of a sparse one, which saves the first product.
@@ -138,7 +113,6 @@ public:
   }
   void interaction(std::span<const Shipment> plan, Tensor<T>& out) const {
     interaction(out, [&](const Tensor<T>& y, Tensor<T>& right) {
-      std::fill(right.begin(), right.end(), T{0});
       for (const Shipment& s : plan) {
         const T mass = static_cast<T>(s.mass);
         const T *from = y.row(s.to), *end = from + y.cols();
@@ -150,7 +124,7 @@ public:
   /// E(P) given I(P). The terms without I are those of the plan's own marginals: with others E can come out
   /// negative. What rounding leaves below 0 is cut off.
   [[nodiscard]] double value(View<const T> plan, const Tensor<T>& interaction) const {
-    const Marginals of(plan);
+    const Marginals of(be_, plan);
     const double alone = form(x_, of.rows, [&](double u) { return loss_.f1(u); }) +
                          form(y_, of.columns, [&](double v) { return loss_.f2(v); });
     return std::max(0.0, alone - inner<T>(be_, interaction.view(), plan) / 2);
@@ -171,7 +145,7 @@ public:
   /// dE/dX [n,n] and dE/dY [m,m] times `factor`, every entry on its own, the plan held.
   void gradients(View<const T> plan, double factor, Tensor<T>& dx, Tensor<T>& dy) const {
     const index_t n = plan.rows(), m = plan.cols();
-    const Marginals of(plan);
+    const Marginals of(be_, plan);
     const Tensor<T> h1 = combined(
         x_, [&](double u) { return loss_.h1(u); }, 1, 0);
     const Tensor<T> h2 = combined(
@@ -191,11 +165,17 @@ public:
   }
 
 private:
-  [[nodiscard]] static bool symmetric(View<const T> cost) {
-    for (index_t i = 0; i < cost.rows(); ++i)
-      for (index_t k = 0; k < i; ++k)
-        if (cost(i, k) != cost(k, i)) return false;
-    return true;
+  /// A matrix: U, or U V where it is of low rank.
+  struct Factor {
+    Tensor<T> u;
+    std::optional<Tensor<T>> v;
+  };
+  [[nodiscard]] Factor factor(Tensor<T> matrix) const {
+    if (auto thin = thin_product<B, T>(be_, matrix.view())) return {std::move(thin->u), std::move(thin->v)};
+    return {std::move(matrix), {}};
+  }
+  [[nodiscard]] static double largest(const Tensor<T>& matrix) {
+    return static_cast<double>(as_eigen(matrix).cwiseAbs().maxCoeff());
   }
   /// here h(C) + there h(C)^T
   template <class H> Tensor<T> combined(View<const T> cost, H&& h, double here, double there) const {
@@ -207,23 +187,35 @@ private:
     });
     return out;
   }
+  /// right_product(Z, to): to, which is 0, becomes P Z.
   template <class Right> void interaction(Tensor<T>& out, Right&& right_product) const {
-    Tensor<T> right(Shape{x_.rows(), y_.rows()});
-    if (out.shape() != right.shape()) out = Tensor<T>(right.shape());
-    right_product(even_y_, right);
-    parallel_gemm<B, T>(be_, even_x_.view(), Transpose::no, right.view(), Transpose::no, out.view(),
-                        Write::overwrite);
-    if (odd_x_.size() == 0) return;
-    right_product(odd_y_, right);
-    parallel_gemm<B, T>(be_, odd_x_.view(), Transpose::no, right.view(), Transpose::no, out.view(),
-                        Write::accumulate);
+    if (out.shape() != Shape{x_.rows(), y_.rows()}) out = Tensor<T>(Shape{x_.rows(), y_.rows()});
+    const auto add = [&](const Factor& x, const Factor& y, Write write) {
+      Tensor<T> right(Shape{x_.rows(), y.u.cols()});
+      right_product(y.u, right);
+      if (!y.v) return multiply(x, right, out, write);
+      Tensor<T> both(right.shape());
+      multiply(x, right, both, Write::overwrite);
+      multiply(both, *y.v, out, write);
+    };
+    add(even_x_, even_y_, Write::overwrite);
+    if (odd_x_.u.size() > 0) add(odd_x_, odd_y_, Write::accumulate);
+  }
+  void multiply(const Tensor<T>& a, const Tensor<T>& b, Tensor<T>& out, Write write) const {
+    parallel_gemm<B, T>(be_, a.view(), Transpose::no, b.view(), Transpose::no, out.view(), write);
+  }
+  void multiply(const Factor& a, const Tensor<T>& b, Tensor<T>& out, Write write) const {
+    if (!a.v) return multiply(a.u, b, out, write);
+    Tensor<T> right(Shape{a.v->rows(), b.cols()});
+    multiply(*a.v, b, right, Write::overwrite);
+    multiply(a.u, right, out, write);
   }
   /// w^T f(C) w
   template <class F>
   [[nodiscard]] double form(View<const T> cost, const std::vector<double>& w, F&& f) const {
     return sum_entries(be_, cost.rows(), cost.cols(), [&](index_t i, index_t k) {
-      const double mass = w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)];
-      return mass > 0 ? mass * f(static_cast<double>(cost(i, k))) : 0;
+      return w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)] *
+             f(static_cast<double>(cost(i, k)));
     });
   }
   /// (f(C) + f(C)^T) w
@@ -254,7 +246,7 @@ private:
   const B& be_;
   L loss_;
   View<const T> x_, y_;
-  Tensor<T> even_x_, even_y_, odd_x_, odd_y_;
+  Factor even_x_, even_y_, odd_x_, odd_y_;
 };
 
 } // namespace detail

@@ -67,7 +67,6 @@ void entropic_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
 /// plan's entries underflow. Steps that raise F are taken again with twice the epsilon.
 template <class P, class T>
 void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& s) {
-  const index_t n = s.plan.rows(), m = s.plan.cols();
   if (s.log_ratio.size() == 0) { // where the start is 0 the plan would stay so: a tenth of the product plan
     Tensor<T> product = problem.start(0), interaction;
     problem.energy.interaction(product.view(), interaction);
@@ -77,15 +76,16 @@ void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
     for (index_t k = 0; k < s.plan.size(); ++k)
       if (const T q = product.data()[k]; q > 0) s.log_ratio.data()[k] = -std::log(s.plan.data()[k] / q);
   }
-  const Tensor<T> slope = problem.slope(s);
   const double before = s.objective;
   FusedState<T> next;
-  Tensor<T> cost(slope.shape());
+  Tensor<T> cost(s.plan.shape());
   SinkhornOptions inner_run = run;
   for (int doubled = 0;; ++doubled, s.epsilon *= 2) {
     inner_run.epsilon = s.epsilon;
-    for (index_t k = 0; k < cost.size(); ++k)
-      cost.data()[k] = slope.data()[k] + static_cast<T>(s.epsilon) * s.log_ratio.data()[k];
+    const View<const T> log_ratio = s.log_ratio.view();
+    problem.slope(s, cost, [log_ratio, eps = s.epsilon](index_t i, index_t j) {
+      return eps * static_cast<double>(log_ratio(i, j));
+    });
     solve(problem, cost, inner_run, s);
     Tensor<T> near = transport_plan(problem.be, cost.view(), problem.a, problem.b, s.potentials, s.epsilon);
     // A plan far from its marginals may fall short of every minimum.
@@ -97,11 +97,13 @@ void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
       return;
     }
   }
-  for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < m; ++j)
-      s.log_ratio(i, j) = static_cast<T>((static_cast<double>(cost(i, j)) - s.f[static_cast<std::size_t>(i)] -
-                                          s.g[static_cast<std::size_t>(j)]) /
-                                         s.epsilon);
+  for_each_row(problem.be, cost.rows(), [&](index_t i) {
+    const double f = s.f[static_cast<std::size_t>(i)], *g = s.g.data(), scale = 1 / s.epsilon;
+    const T* from = cost.row(i);
+    T* to = s.log_ratio.row(i);
+    for (index_t j = 0; j < cost.cols(); ++j)
+      to[j] = static_cast<T>((static_cast<double>(from[j]) - f - g[j]) * scale);
+  });
   s.epsilon = std::max(run.epsilon, s.epsilon / 2);
   s.plan = std::move(next.plan), s.interaction = std::move(next.interaction);
   s.value = next.value, s.objective = next.objective;

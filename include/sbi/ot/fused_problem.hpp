@@ -146,18 +146,26 @@ public:
                         64 * static_cast<double>(std::numeric_limits<T>::epsilon()) * size);
   }
 
-  /// G of the state's plan.
+  /// G of the state's plan plus `rest(i, j)`.
+  template <class Rest> void slope(const FusedState<T>& s, Tensor<T>& out, Rest&& rest) const {
+    const double alpha = options.alpha;
+    for_each_row(be, x.rows(), [&](index_t i) {
+      const double row = row_slope_[static_cast<std::size_t>(i)], *column = column_slope_.data();
+      const T* interaction = s.interaction.row(i);
+      T* to = out.row(i);
+      const auto e = [&](index_t j) {
+        return alpha * (row + column[j] - static_cast<double>(interaction[j])) + rest(i, j);
+      };
+      if (cost)
+        for (index_t j = 0; j < y.rows(); ++j)
+          to[j] = static_cast<T>(e(j) + (1 - alpha) * static_cast<double>(cost(i, j)));
+      else
+        for (index_t j = 0; j < y.rows(); ++j) to[j] = static_cast<T>(e(j));
+    });
+  }
   [[nodiscard]] Tensor<T> slope(const FusedState<T>& s) const {
     Tensor<T> out(Shape{x.rows(), y.rows()});
-    for_each_row(be, x.rows(), [&](index_t i) {
-      for (index_t j = 0; j < y.rows(); ++j) {
-        const double e = row_slope_[static_cast<std::size_t>(i)] +
-                         column_slope_[static_cast<std::size_t>(j)] -
-                         static_cast<double>(s.interaction(i, j));
-        out(i, j) = static_cast<T>(options.alpha * e +
-                                   (cost ? (1 - options.alpha) * static_cast<double>(cost(i, j)) : 0));
-      }
-    });
+    slope(s, out, [](index_t, index_t) { return 0.0; });
     return out;
   }
   /// KL(P | a x b) of a plan.

@@ -211,7 +211,7 @@ private:
       parallel_gemm<B, T>(be_, plan, Transpose::no, h.view(), Transpose::no, half.view(), Write::overwrite);
       parallel_gemm<B, T>(be_, half.view(), Transpose::no, plan, Transpose::yes, whole.view(),
                           Write::overwrite);
-      const Marginals of(plan);
+      const Marginals of(be_, plan);
       const Eigen::Map<const Eigen::VectorXd> rows(of.rows.data(), n);
       mean += share_[k] * as_eigen(whole).template cast<double>();
       mass += share_[k] * rows * rows.transpose();

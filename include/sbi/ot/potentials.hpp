@@ -40,7 +40,7 @@ struct SinkhornOptions {
   double rho_b = exact_marginal; ///< price of leaving b
   double tolerance = 0;          ///< of the residual; 0: 1e-4 in float, 1e-6 in double
   int max_iterations = 2000;     ///< over all stages of the epsilon schedule
-  double scaling = 0.25; ///< factor of epsilon between stages, from the range of C down; 1: no schedule
+  double scaling = 0.25; ///< factor of epsilon between stages, from 1/64 of the range of C down; 1: none
   Costs costs = Costs::automatic;                    ///< between points
   SinkhornDomain domain = SinkhornDomain::automatic; ///< of `sinkhorn`, the divergence and `sinkhorn_batch`
 };
@@ -244,6 +244,18 @@ template <class B, class T>
 /// Below this residual the next stage may begin, and the updates are linear enough to be extrapolated.
 inline constexpr double rough = 0.1;
 
+/// The stages before the last have epsilon / scaling^k, k from their number down. Above a part of the range
+/// of C the plan hardly differs from the product of its marginals, and a later stage does as well without.
+[[nodiscard]] inline int stages(const SinkhornOptions& options, double range) {
+  constexpr double part = 1.0 / 64;
+  if (!(options.scaling < 1) || !(part * range > options.epsilon)) return 0;
+  return static_cast<int>(std::min<double>(options.max_iterations, std::log(part * range / options.epsilon) /
+                                                                       -std::log(options.scaling)));
+}
+[[nodiscard]] inline double stage(const SinkhornOptions& options, int k) {
+  return options.epsilon * std::pow(options.scaling, -k);
+}
+
 /// Runs `iterate(eps) -> residual` along the schedule of epsilon: a few rounds a stage, at the last until
 /// tolerance. Gives {residual, iterations}.
 template <class F>
@@ -251,12 +263,11 @@ template <class F>
                                             F&& iterate) {
   constexpr int rounds = 5;
   int used = 0;
-  if (options.scaling < 1)
-    for (double eps = range; eps > options.epsilon; eps *= options.scaling)
-      for (int r = 0; r < rounds && used + 1 < options.max_iterations; ++r) {
-        ++used;
-        if (iterate(eps) < rough) break;
-      }
+  for (int k = stages(options, range); k > 0; --k)
+    for (int r = 0; r < rounds && used + 1 < options.max_iterations; ++r) {
+      ++used;
+      if (iterate(stage(options, k)) < rough) break;
+    }
   for (;;) {
     ++used;
     const double residual = iterate(options.epsilon);

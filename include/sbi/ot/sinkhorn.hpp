@@ -32,7 +32,7 @@ template <class B, class T, class M, class F = Ignore>
   std::vector<T> next(out.f.size());
   bool first = true;
   Anderson<T> accelerate(a.value);
-  PairUpdates<B, T, M> update(be, cost, a, b, options.domain, !start);
+  PairUpdates<B, T, M> update(be, cost, a, b, options.domain, stages(options, range) > 1);
   const auto iterate = [&](double eps) {
     if (!first) {
       const double shift = best_shift<T>(a, b, next, out.g, rho_a, rho_b);

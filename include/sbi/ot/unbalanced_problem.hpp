@@ -272,7 +272,7 @@ public:
   [[nodiscard]] Plan measured(Tensor<T> entries) const {
     Plan out;
     out.entries = std::move(entries);
-    const Marginals of(std::as_const(out.entries).view());
+    const Marginals of(be_, std::as_const(out.entries).view());
     out.rows = Eigen::Map<const Eigen::VectorXd>(of.rows.data(), x_.rows());
     out.columns = Eigen::Map<const Eigen::VectorXd>(of.columns.data(), y_.rows());
     out.entropy = sum_entries(be_, x_.rows(), y_.rows(), [&](index_t i, index_t j) {
