@@ -7,7 +7,7 @@ usage() {
   cat <<'TEXT'
 usage: bench/peers/setup.sh [--all | --transport | --forward] [--python PYTHON]
   (nothing)         numpy, scikit-learn and safetensors: c2st.py and check_safetensors.py
-  --all             also torch and sbi: two_moons_peers.py (several gigabytes)
+  --all             also torch and sbi: bench/report, two_moons_peers.py, sampling_two_moons.py (several gigabytes)
   --transport       also torch, GeomLoss, JAX, OTT and POT: transport_agreement.py and transport_speed.py (the same)
   --forward         also dust_extinction, pyphot and speclite: forward_speed.py
   --python PYTHON   interpreter to build on, 3.11 or newer (default python3)
