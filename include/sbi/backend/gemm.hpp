@@ -141,7 +141,7 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
              index_t a_col, View<const T> b, Transpose tb, const T* packed, index_t first,
              index_t whole_depth, T* c, index_t c_row, const T* bias, const T* d, index_t d_row) {
   if (rows == 0 || cols == 0) return;
-  if (depth == 0) a = c, a_row = a_col = 0; // not read; null pointers must not be moved either
+  if (depth == 0) a = c, a_row = a_col = 0, b = {c, b.shape, 0}; // not read; null must not be moved either
   const ArenaScope scope(arena);
   T* scratch = nullptr;
   for_each_panel<N>(cols, [&]<int V, bool Partial>(index_t j) {
@@ -154,8 +154,6 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
       if (!scratch) scratch = arena.array<T>(depth * widest_panel * N);
       pack_panel<V, T, N>(b, tb, j, depth, scratch);
       panel = scratch, b_row = V * N;
-    } else if (depth == 0) {
-      panel = c, b_row = 0;
     }
     product_panel<V, Partial, T, N>(rows, depth, a, a_row, a_col, panel, b_row, c + j, c_row,
                                     bias ? bias + j : nullptr, d ? d + j : nullptr, d_row, last);
