@@ -209,8 +209,9 @@ int main(int argc, char** argv) {
       return benchmark::RegisterBenchmark(sbi::text(name, "/threads:", threads).c_str(), run)
           ->Unit(benchmark::kMillisecond);
     };
-    for (const auto& [groups, samples] : {std::pair<index_t, index_t>{1000, 30}, {30, 1000}})
-      add(sbi::text("stars/", groups, "x", samples), [=](benchmark::State& state) {
+    for (const auto& run : {std::pair<index_t, index_t>{1000, 30}, {30, 1000}})
+      add(sbi::text("stars/", run.first, "x", run.second), [groups = run.first, samples = run.second,
+                                                            threads](benchmark::State& state) {
         stars(state, groups, samples, threads);
       })->UseRealTime();
     for (const Case& c : cases)
