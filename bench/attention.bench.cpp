@@ -3,13 +3,11 @@
 // sample. NAME/TOKENSxWIDTH/hHEADS/MASK: "value", or "gradients" (value and vector-Jacobian product).
 // Counters: operations a second of the two products of the value and the four of the gradients, forbidden
 // edges included, and their share of the measured multiply-add peak.
-#include "machine.hpp"
+#include "run.hpp"
 
 #include <sbi/core/rng.hpp>
 #include <sbi/core/tensor.hpp>
 #include <sbi/ops/attention.hpp>
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cmath>
@@ -98,9 +96,5 @@ int main(int argc, char** argv) {
       add({tokens, 64, 4, sbi::text("random ", density),
            [=](sbi::Rng& rng, index_t, index_t) { return rng.bernoulli(density); }, 2});
   }
-  benchmark::AddCustomContext("instruction_set", sbi::bench::instruction_set);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return sbi::bench::run(argc, argv);
 }

@@ -12,7 +12,7 @@ namespace sbi::bench {
 /// The widest vectors that this program was built for.
 inline constexpr const char* instruction_set = native_vector_bytes == 64   ? "AVX-512"
                                                : native_vector_bytes == 32 ? "AVX2"
-                                                                           : "SSE2";
+                                                                           : "128 bits";
 
 /// Float multiply-adds a second that the threads of `backend` reach together on registers alone, in GF/s (a
 /// multiply-add counts twice): what no kernel can beat. The best of a few tries of 20 ms.

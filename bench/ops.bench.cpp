@@ -2,8 +2,7 @@
 // Every entry of the op table on one core, and some ops on as many rows as a batch has: value alone, and
 // value with gradients of all inputs.
 #include "../tests/ops/op_table.hpp"
-
-#include <benchmark/benchmark.h>
+#include "run.hpp"
 
 namespace {
 using sbi::Tensor;
@@ -62,8 +61,5 @@ int main(int argc, char** argv) {
     for (const bool gradients : {false, true})
       benchmark::RegisterBenchmark((op.name + (gradients ? " value and gradients" : " value")).c_str(), run,
                                    op, gradients);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return sbi::bench::run(argc, argv);
 }

@@ -11,11 +11,9 @@
 //                            the multiply-adds of products and attention; share, of the one in the other;
 //                            GF/s of those of the cached path, and its share of the measured multiply-add
 //                            peak; allocations a step
-#include "machine.hpp"
+#include "run.hpp"
 
 #include <sbi/inference/domain_adaptation.hpp>
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <atomic>
@@ -217,10 +215,5 @@ int main(int argc, char** argv) {
     for (const Case& c : cases)
       add("cache/" + c.name(), [=](benchmark::State& state) { cache(state, c, threads); })->UseManualTime();
   }
-  benchmark::AddCustomContext("instruction_set", sbi::bench::instruction_set);
-  benchmark::AddCustomContext("compiler", __VERSION__);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return sbi::bench::run(argc, argv);
 }

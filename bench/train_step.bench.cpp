@@ -8,7 +8,7 @@
 // "Time" is that of 10 steps. Counters: the median and the fastest step in ms and, for bare steps, operations
 // a second (those of the products of the blocks) and their share of the measured multiply-add peak of the
 // threads.
-#include "machine.hpp"
+#include "run.hpp"
 
 #include <sbi/core/tensor.hpp>
 #include <sbi/forward/stars.hpp>
@@ -16,8 +16,6 @@
 #include <sbi/inference/simformer.hpp>
 #include <sbi/nn/transformer.hpp>
 #include <sbi/ops/loss.hpp>
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
@@ -255,10 +253,5 @@ int main(int argc, char** argv) {
         add(sbi::text(coupled ? "domain_coupled/" : "domain_score/", simulated), threads,
             [=](benchmark::State& state) { domain(state, simulated, coupled, threads); });
   }
-  benchmark::AddCustomContext("instruction_set", sbi::bench::instruction_set);
-  benchmark::AddCustomContext("compiler", __VERSION__);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return sbi::bench::run(argc, argv);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-
 #include <tbb/global_control.h>
 
 int main(int argc, char** argv) {

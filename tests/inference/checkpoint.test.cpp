@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "../folder.hpp"
+
 #include <sbi/inference/checkpoint.hpp>
 #include <sbi/io/safetensors.hpp>
 
@@ -6,17 +8,13 @@
 
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 namespace fs = std::filesystem;
 
 namespace {
+using sbi::testing::file_error;
+using sbi::testing::Folder;
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / sbi::text("sbi_checkpoint_", ::getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 sbi::TrainingState<float> some_state() {
   sbi::TrainingState<float> s;
   s.fingerprint = "run 1";
@@ -25,19 +23,11 @@ sbi::TrainingState<float> some_state() {
   s.average = {0, 1, 0}, s.best = {-0.0F, 1, 2}, s.validation = {0.1, 1e-300};
   return s;
 }
-std::string thrown(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const sbi::FileError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 } // namespace
 
 TEST_CASE("inference/checkpoint: a training state comes back as it was") {
-  const Folder folder;
+  const Folder folder("checkpoint");
   const auto file = folder.path / "state.safetensors";
   auto state = some_state();
   sbi::TrainingState<float> read;
@@ -64,22 +54,22 @@ TEST_CASE("inference/checkpoint: a training state comes back as it was") {
 }
 
 TEST_CASE("inference/checkpoint: another run's state and a damaged one are refused") {
-  const Folder folder;
+  const Folder folder("checkpoint");
   const auto file = folder.path / "state.safetensors";
   auto state = some_state();
   sbi::save_training_state(file, state);
   sbi::TrainingState<float> other;
   other.fingerprint = "run 2", other.values.resize(3);
-  const std::string message = thrown([&] { (void)sbi::load_training_state(file, other); });
+  const std::string message = file_error([&] { (void)sbi::load_training_state(file, other); });
   CHECK(message.find(file.string()) != std::string::npos);
   CHECK(message.find("(run 1); want run 2") != std::string::npos);
 
   sbi::TrainingState<double> precise; // another precision, another number of parameters
   precise.fingerprint = "run 1", precise.values.resize(3);
-  CHECK(thrown([&] { (void)sbi::load_training_state(file, precise); }).find("in 8 bytes each") !=
+  CHECK(file_error([&] { (void)sbi::load_training_state(file, precise); }).find("in 8 bytes each") !=
         std::string::npos);
   other.fingerprint = "run 1", other.values.resize(4);
-  CHECK(thrown([&] {
+  CHECK(file_error([&] {
           (void)sbi::load_training_state(file, other);
         }).find("for 4 parameters in 4 bytes each") != std::string::npos);
 
@@ -87,19 +77,19 @@ TEST_CASE("inference/checkpoint: another run's state and a damaged one are refus
   const auto whole = fs::file_size(file);
   for (std::uintmax_t size : {whole - 1, whole / 2, std::uintmax_t{9}, std::uintmax_t{0}}) {
     fs::resize_file(file, size);
-    CHECK(thrown([&] { (void)sbi::load_training_state(file, other); }).find(file.string()) !=
+    CHECK(file_error([&] { (void)sbi::load_training_state(file, other); }).find(file.string()) !=
           std::string::npos);
   }
 
   const std::string nonsense = "no training state"; // as a wrong file name leads to
   std::ofstream(file) << nonsense;
-  CHECK(thrown([&] { (void)sbi::load_training_state(file, other); }) ==
+  CHECK(file_error([&] { (void)sbi::load_training_state(file, other); }) ==
         file.string() +
             ": is no training state of this version of sbi, or cut short; remove it to start afresh");
 }
 
 TEST_CASE("inference/checkpoint: a damaged length or header is refused, and nothing is taken over") {
-  const Folder folder;
+  const Folder folder("checkpoint");
   const auto file = folder.path / "state.safetensors";
   auto state = some_state();
   sbi::save_training_state(file, state);
@@ -112,13 +102,13 @@ TEST_CASE("inference/checkpoint: a damaged length or header is refused, and noth
     sbi::io::write_file(file, damaged);
     sbi::TrainingState<float> read;
     read.fingerprint = "run 1", read.values.resize(3);
-    CHECK(thrown([&] { (void)sbi::load_training_state(file, read); }).starts_with(file.string()));
+    CHECK(file_error([&] { (void)sbi::load_training_state(file, read); }).starts_with(file.string()));
     CHECK(read.step == 0);
   }
 }
 
 TEST_CASE("inference/checkpoint: the file is a safetensors file, and holds any fingerprint") {
-  const Folder folder;
+  const Folder folder("checkpoint");
   const auto file = folder.path / "state.safetensors";
   auto state = some_state();
   state.fingerprint = "a \"quoted\" \\ name,\n\"format\":\"sbi training state 2\"} and µ\x01";
@@ -135,6 +125,6 @@ TEST_CASE("inference/checkpoint: the file is a safetensors file, and holds any f
   again.fingerprint = state.fingerprint, again.values.resize(3);
   CHECK(sbi::load_training_state(file, again));
   again.fingerprint += "!";
-  CHECK(thrown([&] { (void)sbi::load_training_state(file, again); }).find("another run") !=
+  CHECK(file_error([&] { (void)sbi::load_training_state(file, again); }).find("another run") !=
         std::string::npos);
 }

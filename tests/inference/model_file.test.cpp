@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "../folder.hpp"
+
 #include <sbi/inference/model_file.hpp>
 
 #include <doctest/doctest.h>
@@ -8,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <unistd.h>
 
 #ifndef SBI_SOURCE_DIR
 #define SBI_SOURCE_DIR "."
@@ -19,13 +20,9 @@ using sbi::index_t;
 using sbi::Tensor;
 
 namespace {
+using sbi::testing::file_error;
+using sbi::testing::Folder;
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / sbi::text("sbi_model_file_", ::getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  [[nodiscard]] fs::path file(const char* name) const { return path / name; }
-};
 const sbi::Nodes nodes{{"a", "b", "x1", "x2"}, {{0, 1}, {}, {}, {}}, 2};
 const sbi::diffusion::VP vp(0.2, 15, 1e-4);
 
@@ -51,14 +48,6 @@ sbi::DomainAdaptive<> adaptive() {
   for (auto& v : model.parameters().values()) v *= 1.1F;
   return model;
 }
-std::string thrown(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const sbi::FileError& error) {
-    return error.what();
-  }
-  return "";
-}
 void load_vp(const fs::path& path) {
   (void)sbi::load_simformer<sbi::Cpu<>, sbi::diffusion::VP>(sbi::Cpu<>(1), path);
 }
@@ -66,7 +55,7 @@ void load_vp(const fs::path& path) {
 } // namespace
 
 TEST_CASE("inference/model_file: a Simformer comes back with the same samples") {
-  const Folder folder;
+  const Folder folder("model_file");
   auto model = simformer();
   sbi::save(model, folder.file("m"));
   auto again = sbi::load_simformer<sbi::Cpu<>, sbi::diffusion::VP>(sbi::Cpu<>(1), folder.file("m"));
@@ -89,7 +78,7 @@ TEST_CASE("inference/model_file: a Simformer comes back with the same samples") 
 }
 
 TEST_CASE("inference/model_file: a domain-adaptive model comes back with the same samples in both domains") {
-  const Folder folder;
+  const Folder folder("model_file");
   auto model = adaptive();
   sbi::save(model, folder.file("m"));
   auto again = sbi::load_domain_adaptive<sbi::Cpu<>>(sbi::Cpu<>(1), folder.file("m"));
@@ -106,15 +95,16 @@ TEST_CASE("inference/model_file: a domain-adaptive model comes back with the sam
 }
 
 TEST_CASE("inference/model_file: a file of another kind, of another network or damaged is refused by name") {
-  const Folder folder;
+  const Folder folder("model_file");
   const auto file = folder.file("m");
   sbi::save(simformer(), file);
-  CHECK(thrown([&] { (void)sbi::load_domain_adaptive<sbi::Cpu<>>(sbi::Cpu<>(1), file); }) ==
+  CHECK(file_error([&] { (void)sbi::load_domain_adaptive<sbi::Cpu<>>(sbi::Cpu<>(1), file); }) ==
         file.string() + ": format is 'sbi simformer 1'; want 'sbi domain-adaptive 1'");
   // The noise of another diffusion, and parameters of another precision.
-  CHECK(
-      thrown([&] { (void)sbi::load_simformer<sbi::Cpu<>>(sbi::Cpu<>(1), file); }).starts_with(file.string()));
-  CHECK(thrown([&] {
+  CHECK(file_error([&] {
+          (void)sbi::load_simformer<sbi::Cpu<>>(sbi::Cpu<>(1), file);
+        }).starts_with(file.string()));
+  CHECK(file_error([&] {
           (void)sbi::load_simformer<sbi::Cpu<double>, sbi::diffusion::VP>(sbi::Cpu<double>(1), file);
         }).find("F32") != std::string::npos);
 
@@ -124,7 +114,7 @@ TEST_CASE("inference/model_file: a file of another kind, of another network or d
   changed["transformer"]["width"] = 32;
   stored.metadata["configuration"] = changed.dump();
   stored.write(file);
-  const std::string message = thrown([&] { load_vp(file); });
+  const std::string message = file_error([&] { load_vp(file); });
   CHECK(message.find("score.block.0.attention.qkv.weight is [16,48]; want [32,96]") != std::string::npos);
   CHECK(message.find("score.head.weight is [16,1]; want [32,1]") != std::string::npos);
 
@@ -133,34 +123,35 @@ TEST_CASE("inference/model_file: a file of another kind, of another network or d
     changed.erase(key);
     stored.metadata["configuration"] = changed.dump();
     stored.write(file);
-    CHECK(thrown([&] { load_vp(file); }).starts_with(file.string() + ": its configuration cannot be used"));
+    CHECK(
+        file_error([&] { load_vp(file); }).starts_with(file.string() + ": its configuration cannot be used"));
   }
   changed = configuration; // a network that cannot be
   changed["transformer"]["heads"] = 3;
   stored.metadata["configuration"] = changed.dump();
   stored.write(file);
-  CHECK(thrown([&] { load_vp(file); }).starts_with(file.string()));
+  CHECK(file_error([&] { load_vp(file); }).starts_with(file.string()));
   changed = configuration; // masks that cannot be drawn
   changed["conditions"]["marginal"] = 2;
   stored.metadata["configuration"] = changed.dump();
   stored.write(file);
-  CHECK(thrown([&] { load_vp(file); }) == file.string() + ": condition mask: probability 2; want 0 to 1");
+  CHECK(file_error([&] { load_vp(file); }) == file.string() + ": condition mask: probability 2; want 0 to 1");
   stored.metadata["configuration"] = "{";
   stored.write(file);
-  CHECK(thrown([&] { load_vp(file); }) == file.string() + ": its configuration is no JSON object");
+  CHECK(file_error([&] { load_vp(file); }) == file.string() + ": its configuration is no JSON object");
   stored.metadata["configuration"] = configuration.dump();
   for (sbi::Shape shape : {sbi::Shape{4, 3}, sbi::Shape{3, 4}}) {
     stored.set("standardisation", Tensor<double>(shape));
     stored.write(file);
-    CHECK(thrown([&] { load_vp(file); }) ==
+    CHECK(file_error([&] { load_vp(file); }) ==
           file.string() + sbi::text(": standardisation is ", shape, "; want [4,4]"));
   }
 
   sbi::save(simformer(), file);
   fs::resize_file(file, fs::file_size(file) - 1);
-  CHECK(thrown([&] { load_vp(file); }).starts_with(file.string()));
-  CHECK(thrown([&] { load_vp(folder.file("none")); }).find("none") != std::string::npos);
-  CHECK(!thrown([&] { sbi::save(simformer(), "/proc/no such folder/m"); }).empty());
+  CHECK(file_error([&] { load_vp(file); }).starts_with(file.string()));
+  CHECK(file_error([&] { load_vp(folder.file("none")); }).find("none") != std::string::npos);
+  CHECK(!file_error([&] { sbi::save(simformer(), "/proc/no such folder/m"); }).empty());
 }
 
 TEST_CASE("inference/model_file: Python reads the files") {
@@ -174,7 +165,7 @@ TEST_CASE("inference/model_file: Python reads the files") {
     MESSAGE("skipped: no Python with safetensors and numpy (bench/peers/setup.sh)");
     return;
   }
-  const Folder folder;
+  const Folder folder("model_file");
   const auto model = simformer();
   sbi::save(model, folder.file("m"));
   std::ofstream(folder.file("read.py")) << R"(

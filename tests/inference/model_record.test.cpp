@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: MIT
+#include "../folder.hpp"
+
 #include <sbi/inference/model_record.hpp>
 
 #include <doctest/doctest.h>
 
 #include <filesystem>
 #include <functional>
-#include <unistd.h>
 
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / sbi::text("sbi_model_record_", ::getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-std::string thrown(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const sbi::FileError& error) {
-    return error.what();
-  }
-  return "";
-}
+using sbi::testing::file_error;
+using sbi::testing::Folder;
 
 } // namespace
 
@@ -42,7 +31,7 @@ TEST_CASE("inference/model_record: parameters are set by name, and all differenc
   (void)other.add("a.weight", {3, 2}, sbi::nn::Init::zeros());
   (void)other.add("b", {4}, sbi::nn::Init::zeros());
   (void)other.add("c", {1}, sbi::nn::Init::zeros());
-  CHECK(thrown([&] { sbi::detail::get_parameters(file, "model", other); }) ==
+  CHECK(file_error([&] { sbi::detail::get_parameters(file, "model", other); }) ==
         "model: the model does not fit:\n  a.weight is [2,3]; want [3,2]\n  c [1] is not in the file");
 }
 
@@ -57,7 +46,7 @@ TEST_CASE("inference/model_record: standardisation and diffusion survive the tex
     CHECK(again[i].mean() == transforms[i].mean());
     CHECK(again[i].stddev() == transforms[i].stddev());
   }
-  const Folder folder;
+  const Folder folder("model_record");
   const auto twice = [&](auto sde) {
     sbi::detail::ModelRecord record;
     record.format = "test";

@@ -127,8 +127,10 @@ TEST_CASE("ot/loss: epsilon in units of the mean cost, weights and a cotangent")
       ot::sinkhorn_divergence(be, square, x.view(), y.view(), std::span<const double>(a.data(), 12), {},
                               divergence<double>(0.1 * mean, 0.5 * mean).options);
   CHECK(loss.value.data[0] == doctest::Approx(s.value).epsilon(1e-11));
-  for (index_t k = 0; k < x.size(); ++k) CHECK(std::abs(in_x.grad.view().data[k] + 2 * s.dx.data()[k]) < 1e-9);
-  for (index_t k = 0; k < y.size(); ++k) CHECK(std::abs(in_y.grad.view().data[k] + 2 * s.dy.data()[k]) < 1e-9);
+  for (index_t k = 0; k < x.size(); ++k)
+    CHECK(std::abs(in_x.grad.view().data[k] + 2 * s.dx.data()[k]) < 1e-9);
+  for (index_t k = 0; k < y.size(); ++k)
+    CHECK(std::abs(in_y.grad.view().data[k] + 2 * s.dy.data()[k]) < 1e-9);
 
   for (const auto costs : {ot::Costs::stored, ot::Costs::recomputed}) {
     auto of_mean = entropic<double>(0.1, 0.5, costs);

@@ -25,31 +25,29 @@ public:
   explicit PackedWeights(std::vector<Parameter> matrices) : matrices_(std::move(matrices)) {
     std::sort(matrices_.begin(), matrices_.end(),
               [](const auto& a, const auto& b) { return a.offset < b.offset; });
-    index_t size = 0;
     for (const Parameter& w : matrices_) {
-      forward_.push_back(size), size += packed_size<T>(w.shape[0], w.shape[1]);
-      backward_.push_back(size), size += packed_size<T>(w.shape[1], w.shape[0]);
+      forward_.push_back(size_), size_ += packed_size<T>(w.shape[0], w.shape[1]);
+      backward_.push_back(size_), size_ += packed_size<T>(w.shape[1], w.shape[0]);
     }
-    values_.resize(static_cast<std::size_t>(size));
   }
 
   /// Packs the matrices of a flat buffer of parameters; does nothing on a backend that reads them as they
   /// are.
   template <Backend B> void update(const B& backend, const T* parameters) {
     if constexpr (!is_reference_v<B>) {
+      values_.resize(static_cast<std::size_t>(size_));
       backend.for_each(static_cast<index_t>(matrices_.size()), [&](index_t i) {
         const auto at = static_cast<std::size_t>(i);
         const View<const T> w(parameters + matrices_[at].offset, matrices_[at].shape);
         pack(w, Transpose::no, values_.data() + forward_[at]);
         pack(w, Transpose::yes, values_.data() + backward_[at]);
       });
-      current_ = true;
     }
   }
   [[nodiscard]] PackedWeight<T> operator()(const Parameter& w) const {
     const auto at = std::lower_bound(matrices_.begin(), matrices_.end(), w.offset,
                                      [](const Parameter& p, index_t offset) { return p.offset < offset; });
-    if (!current_ || at == matrices_.end() || at->offset != w.offset) return {};
+    if (values_.empty() || at == matrices_.end() || at->offset != w.offset) return {};
     const auto i = static_cast<std::size_t>(at - matrices_.begin());
     return {{values_.data() + forward_[i]}, {values_.data() + backward_[i]}};
   }
@@ -57,8 +55,8 @@ public:
 private:
   std::vector<Parameter> matrices_; ///< by offset
   std::vector<index_t> forward_, backward_;
-  std::vector<T> values_;
-  bool current_ = false;
+  index_t size_ = 0;
+  std::vector<T> values_; ///< none before the first update
 };
 
 } // namespace sbi

@@ -127,13 +127,13 @@ public:
       if (!record) return {y, {}};
       return {y, push(shape, [=](B& be, const Gradient<T>& dy) {
                 op.vjp(be, in.value..., View<const T>(y), View<const T>(saved), Result(dy),
-                       to<Sum>(in.grad)...);
+                       static_cast<Sum>(in.grad)...);
               })};
     } else {
       op.fwd(backend_, in.value..., y);
       if (!record) return {y, {}};
       return {y, push(shape, [=](B& be, const Gradient<T>& dy) {
-                op.vjp(be, in.value..., View<const T>(y), Result(dy), to<Sum>(in.grad)...);
+                op.vjp(be, in.value..., View<const T>(y), Result(dy), static_cast<Sum>(in.grad)...);
               })};
     }
   }
@@ -171,10 +171,6 @@ private:
     Node* previous;
     ResultGradient<T> gradient;
   };
-  /// An empty gradient stays empty, without a look at its memory.
-  template <class G> static G to(const Gradient<T>& gradient) {
-    return gradient ? static_cast<G>(gradient) : G{};
-  }
   /// Records f(backend, gradient of the result) and returns that gradient.
   template <class F> Gradient<T> push(Shape shape, F f) {
     struct Record : Node {

@@ -30,59 +30,60 @@ void attention_weights(const AttentionExtent<T>& at, View<const T> qkv, index_t 
   }
   for (index_t k = 0; k < at.keys() && sum > 0; ++k) w[k] /= sum;
 }
+/// body(sample, query's row, first column of the head, weights of its keys) for all queries of all heads.
+template <class T, class Body>
+void each_attention(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv, Body&& body) {
+  const index_t width = qkv.cols() / 3, head = width / at.heads, samples = qkv.rows() / at.tokens;
+  const ArenaScope scope(be.arena());
+  double* w = be.arena().template array<double>(at.keys());
+  for (index_t b = 0; b < samples; ++b)
+    for (index_t first = 0; first < width; first += head)
+      for (index_t t = 0; t < at.tokens; ++t) {
+        attention_weights(at, qkv, b, head, t, first, w);
+        body(b, b * at.tokens + t, first, w);
+      }
+}
 } // namespace detail
 
 /// `attention_forward` by its definition; nothing is kept.
 template <class T>
 void attention_forward(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
                        View<T>) {
-  const index_t width = y.cols(), head = width / at.heads, samples = y.rows() / at.tokens;
-  const ArenaScope scope(be.arena());
-  double* w = be.arena().template array<double>(at.keys());
-  for (index_t b = 0; b < samples; ++b)
-    for (index_t first = 0; first < width; first += head)
-      for (index_t t = 0; t < at.tokens; ++t) {
-        detail::attention_weights(at, qkv, b, head, t, first, w);
-        for (index_t j = first; j < first + head; ++j) {
-          double sum = 0;
-          for (index_t k = 0; k < at.keys(); ++k)
-            sum += w[k] * static_cast<double>(at.key(qkv, b, k)[width + j]);
-          y(b * at.tokens + t, j) = static_cast<T>(sum);
-        }
-      }
+  const index_t width = y.cols(), head = width / at.heads;
+  detail::each_attention(be, at, qkv, [&](index_t b, index_t me, index_t first, const double* w) {
+    for (index_t j = first; j < first + head; ++j) {
+      double sum = 0;
+      for (index_t k = 0; k < at.keys(); ++k) sum += w[k] * static_cast<double>(at.key(qkv, b, k)[width + j]);
+      y(me, j) = static_cast<T>(sum);
+    }
+  });
 }
 template <class T>
 void attention_backward(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv,
                         View<const T>, View<const T>, View<const T> dy, View<T> dqkv) {
-  const index_t width = dy.cols(), head = width / at.heads, samples = dy.rows() / at.tokens;
+  const index_t width = dy.cols(), head = width / at.heads;
   const double scale = 1 / std::sqrt(static_cast<double>(head));
-  const ArenaScope scope(be.arena());
-  double* w = be.arena().template array<double>(at.keys());
-  for (index_t b = 0; b < samples; ++b)
-    for (index_t first = 0; first < width; first += head)
-      for (index_t t = 0; t < at.tokens; ++t) {
-        detail::attention_weights(at, qkv, b, head, t, first, w);
-        const index_t me = b * at.tokens + t;
-        const auto dp = [&](index_t k) {
-          double sum = 0;
-          for (index_t j = first; j < first + head; ++j)
-            sum += static_cast<double>(dy(me, j)) * static_cast<double>(at.key(qkv, b, k)[width + j]);
-          return sum;
-        };
-        double inner = 0;
-        for (index_t k = 0; k < at.keys(); ++k) inner += w[k] * dp(k);
-        for (index_t k = 0; k < at.keys(); ++k) {
-          const double d = w[k] * (dp(k) - inner) * scale;
-          const bool own = k >= at.context_tokens;
-          const index_t other = b * at.tokens + k - at.context_tokens;
-          for (index_t j = first; j < first + head; ++j) {
-            dqkv(me, j) += static_cast<T>(d * static_cast<double>(at.key(qkv, b, k)[j]));
-            if (!own) continue;
-            dqkv(other, width + j) += static_cast<T>(d * static_cast<double>(qkv(me, j)));
-            dqkv(other, 2 * width + j) += static_cast<T>(w[k] * static_cast<double>(dy(me, j)));
-          }
-        }
+  detail::each_attention(be, at, qkv, [&](index_t b, index_t me, index_t first, const double* w) {
+    const auto dp = [&](index_t k) {
+      double sum = 0;
+      for (index_t j = first; j < first + head; ++j)
+        sum += static_cast<double>(dy(me, j)) * static_cast<double>(at.key(qkv, b, k)[width + j]);
+      return sum;
+    };
+    double inner = 0;
+    for (index_t k = 0; k < at.keys(); ++k) inner += w[k] * dp(k);
+    for (index_t k = 0; k < at.keys(); ++k) {
+      const double d = w[k] * (dp(k) - inner) * scale;
+      const bool own = k >= at.context_tokens;
+      const index_t other = b * at.tokens + k - at.context_tokens;
+      for (index_t j = first; j < first + head; ++j) {
+        dqkv(me, j) += static_cast<T>(d * static_cast<double>(at.key(qkv, b, k)[j]));
+        if (!own) continue;
+        dqkv(other, width + j) += static_cast<T>(d * static_cast<double>(qkv(me, j)));
+        dqkv(other, 2 * width + j) += static_cast<T>(w[k] * static_cast<double>(dy(me, j)));
       }
+    }
+  });
 }
 
 } // namespace sbi

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace sbi::ops::detail {
 
@@ -32,7 +33,7 @@ struct ContrastScale {
   double inverse, base_two; ///< base_two: cosines to exponents of 2
   bool cold;
   explicit ContrastScale(double temperature)
-      : inverse(1 / temperature), base_two(inverse * 1.4426950408889634), cold(inverse > 40) {}
+      : inverse(1 / temperature), base_two(inverse * std::numbers::log2e), cold(inverse > 40) {}
 };
 
 /// What the forward pass leaves to the other, for the rows that are present: their unit vectors, 1 / |z|, a
@@ -165,7 +166,7 @@ template <Backend B, class T>
       return power_of_two(x - V(top));
     });
     s.row[r] = static_cast<T>(top + std::log2(sum));
-    out += static_cast<double>(s.row[r]) * 0.69314718055994531;
+    out += static_cast<double>(s.row[r]) * std::numbers::ln2;
   }
   return out;
 }
@@ -223,7 +224,7 @@ template <Backend B, class T>
     T sum = 0;
     for (index_t p = 0; p < parts.count; ++p) sum += columns(p, j);
     out += static_cast<double>(std::log(sum));
-    out += scale.cold ? static_cast<double>(s.column[j]) * 0.69314718055994531 : scale.inverse;
+    out += scale.cold ? static_cast<double>(s.column[j]) * std::numbers::ln2 : scale.inverse;
     s.column[j] = scale.cold ? s.column[j] + std::log2(sum) : 1 / sum;
   }
   for (index_t p = 0; p < parts.count; ++p) out += sums[p];

@@ -57,7 +57,7 @@ struct LayerNorm {
     using S = typename decltype(row)::scalar;
     const S n = static_cast<S>(x.cols());
     const View<const T> dy = dy_;
-    const View<T> dg = dg_ ? View<T>(dg_) : View<T>{}, db = db_ ? View<T>(db_) : View<T>{};
+    const View<T> dg = dg_, db = db_;
     const auto xhat = [&](index_t r, auto i) {
       using V = decltype(load(x.data, i));
       return (load(x.row(r), i) - V(static_cast<S>(stats(r, 0)))) * V(static_cast<S>(stats(r, 1)));
