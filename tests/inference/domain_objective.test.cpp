@@ -293,7 +293,8 @@ TEST_CASE("inference/domain_objective: the bits depend neither on threads nor on
   std::filesystem::remove(file);
 }
 
-TEST_CASE("inference/domain_objective: adaptation undoes a shift of reality") {
+TEST_CASE("inference/domain_objective: adaptation undoes a shift of reality" *
+          doctest::test_suite("statistics")) {
   auto model = make(sbi::Cpu<>(2));
   const double shift = 0.8; // eight deviations of the noise
   auto data = domain_data(6000, 3000, 200, shift);
@@ -327,7 +328,8 @@ TEST_CASE("inference/domain_objective: adaptation undoes a shift of reality") {
   CHECK(error(same, Domain::simulated) < 2 * at_home); // and is not forgotten at home
 }
 
-TEST_CASE("inference/domain_objective: partners alone show the adapters what separates the worlds") {
+TEST_CASE("inference/domain_objective: partners alone show the adapters what separates the worlds" *
+          doctest::test_suite("statistics")) {
   auto model = make();
   sbi::DomainData data = domain_data(2000, 10, 300, 0.8);
   sbi::DomainData simulations;

@@ -85,7 +85,7 @@ bool same(const xt::xtensor<double, 2>& a, const xt::xtensor<double, 2>& b, std:
 
 } // namespace
 
-TEST_CASE("inference/simformer: every conditional of a linear Gaussian") {
+TEST_CASE("inference/simformer: every conditional of a linear Gaussian" * doctest::test_suite("statistics")) {
   auto model = line_model(sbi::Cpu<>(2));
   const auto report = sbi::fit(model, Line{}, brief(1500));
   CHECK(report.validation.front() > report.best_validation);
@@ -118,7 +118,8 @@ TEST_CASE("inference/simformer: every conditional of a linear Gaussian") {
   check(joint, 2, -1, std::sqrt(5.0));
 }
 
-TEST_CASE("inference/simformer: nodes that were never missing can be left out where marginals were trained") {
+TEST_CASE("inference/simformer: nodes that were never missing can be left out where marginals were trained" *
+          doctest::test_suite("statistics")) {
   auto config = small();
   CHECK(config.conditions.marginal == 0.2);
   config.conditions.marginal = 0.5; // that the seconds go to what is asked for
