@@ -26,7 +26,7 @@ int main() {
   options.checkpoint = "two_rates.checkpoint"; // a killed run goes on from here
   sbi::fit(model, TwoRates{}, options);
 
-  auto posterior = model.given(sbi::observe("x1", 1.3)); // x2 is missing: nothing to impute
-  xt::xtensor<double, 2> theta = posterior.sample(10'000, sbi::Rng(7));
+  auto posterior = model.given(sbi::observe("x1", 1.3));             // x2 is missing: nothing to impute
+  sbi::Tensor<double> theta = posterior.sample(10'000, sbi::Rng(7)); // or an xt::xtensor<double, 2>
   sbi::save(model, "model.safetensors");
 }

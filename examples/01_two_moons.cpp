@@ -69,19 +69,19 @@ int main(int argc, char** argv) {
                   .sample(samples, sbi::Rng(common.seed).split(100 + static_cast<std::uint64_t>(k)), how);
           sampling += watch.seconds();
 
-          xt::xtensor<double, 2> exact = xt::empty_like(theta);
+          sbi::Tensor<double> exact(theta.shape());
           sbi::Rng rng = sbi::Rng(common.seed).split(200 + static_cast<std::uint64_t>(k));
-          for (std::size_t i = 0; i < exact.shape(0); ++i)
-            simulator.sample_posterior(rng, x, {&exact(i, 0), 2});
+          for (sbi::index_t i = 0; i < exact.rows(); ++i)
+            simulator.sample_posterior(rng, x, {exact.row(i), 2});
 
-          sbi::io::write_npy(common.output / sbi::text("samples_", k + 1, ".npy"), theta);
-          sbi::io::write_npy(common.output / sbi::text("exact_", k + 1, ".npy"), exact);
+          sbi::io::write_npy(common.output / sbi::text("samples_", k + 1, ".npy"), sbi::as_xtensor<2>(theta));
+          sbi::io::write_npy(common.output / sbi::text("exact_", k + 1, ".npy"), sbi::as_xtensor<2>(exact));
           int row = 0;
-          for (const xt::xtensor<double, 2>* cloud : {&theta, &std::as_const(exact)}) {
+          for (const sbi::Tensor<double>* cloud : {&theta, &std::as_const(exact)}) {
             auto& panel = figure.panel(row++, k);
             panel.title = sbi::text("observation ", k + 1);
             panel.x_label = "theta_1", panel.y_label = "theta_2";
-            const auto points = sbi::as_view(*cloud);
+            const auto points = cloud->view();
             panel.points_by_density(sbi::diagnostics::marginal(points, 0),
                                     sbi::diagnostics::marginal(points, 1), style);
           }

@@ -70,6 +70,23 @@ TEST_CASE("core/adapt: axes of length one and empty arrays") {
   CHECK(sbi::as_eigen(none).rows() == 0);
 }
 
+TEST_CASE("core/adapt: a tensor becomes an array of xtensor of its shape, whatever its layout") {
+  const auto x = counted({2, 3});
+  const xt::xtensor<double, 2> copy = x;
+  CHECK(copy == sbi::as_xtensor<2>(x));
+  const xt::xtensor<double, 2, xt::layout_type::column_major> columns = x;
+  CHECK(columns(1, 0) == 3);
+  CHECK(columns(0, 2) == 2);
+  const xt::xtensor<double, 3> deep = counted({2, 3, 4});
+  CHECK(deep(1, 2, 3) == 23);
+  const xt::xtensor<double, 2> none = sbi::Tensor<double>(sbi::Shape{0, 3});
+  CHECK(none.shape(0) == 0);
+  CHECK(none.shape(1) == 3);
+  const auto flattened = [&] { return xt::xtensor<double, 1>(x); };
+  CHECK_THROWS_WITH_AS((void)flattened(), "tensor: [2,3] copied to an array of rank 1", sbi::ShapeError);
+  static_assert(!std::is_convertible_v<sbi::Tensor<double>, xt::xtensor<float, 2>>);
+}
+
 TEST_CASE("core/adapt: views of xtensor and of Eigen") {
   xt::xtensor<float, 2> x{{1, 2, 3}, {4, 5, 6}};
   const auto view = sbi::as_view(x);

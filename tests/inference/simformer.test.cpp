@@ -59,11 +59,11 @@ template <class B = sbi::Cpu<>> sbi::Simformer<B> line_model(B backend = B(1)) {
 struct Moments {
   double mean = 0, deviation = 0;
 };
-Moments moments(const xt::xtensor<double, 2>& samples, std::size_t column = 0) {
+Moments moments(const sbi::Tensor<double>& samples, sbi::index_t column = 0) {
   Moments m;
-  const auto n = static_cast<double>(samples.shape(0));
-  for (std::size_t i = 0; i < samples.shape(0); ++i) m.mean += samples(i, column) / n;
-  for (std::size_t i = 0; i < samples.shape(0); ++i)
+  const auto n = static_cast<double>(samples.rows());
+  for (sbi::index_t i = 0; i < samples.rows(); ++i) m.mean += samples(i, column) / n;
+  for (sbi::index_t i = 0; i < samples.rows(); ++i)
     m.deviation += std::pow(samples(i, column) - m.mean, 2) / n;
   m.deviation = std::sqrt(m.deviation);
   return m;
@@ -79,8 +79,8 @@ struct Gaussian {
 };
 constexpr Gaussian prior{1, 0.25};
 
-bool same(const xt::xtensor<double, 2>& a, const xt::xtensor<double, 2>& b, std::size_t rows) {
-  return std::memcmp(a.data(), b.data(), rows * a.shape(1) * sizeof(double)) == 0;
+bool same(const sbi::Tensor<double>& a, const sbi::Tensor<double>& b, sbi::index_t rows) {
+  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(rows * a.cols()) * sizeof(double)) == 0;
 }
 
 } // namespace
@@ -93,7 +93,7 @@ TEST_CASE("inference/simformer: every conditional of a linear Gaussian" * doctes
   // 2000 samples have standard errors of 0.022 (mean) and 0.016 (deviation) in deviations. A network of 10^4
   // parameters after a few seconds is off by up to a tenth itself. A conditional that ignores x2 would have a
   // deviation wrong by a third, one that ignores all by more than two.
-  const auto check = [](const xt::xtensor<double, 2>& samples, std::size_t column, double mean,
+  const auto check = [](const sbi::Tensor<double>& samples, sbi::index_t column, double mean,
                         double deviation) {
     const Moments m = moments(samples, column);
     CHECK(std::abs(m.mean - mean) < 0.2 * deviation);
@@ -197,8 +197,8 @@ TEST_CASE("inference/simformer: same samples for any number of threads, and the 
   // Many observations at once are the same rows as each alone, gaps and all.
   sbi::Tensor<double> values({3, 2}, {0.3, sbi::missing, 0.3, 1, sbi::missing, sbi::missing}), sigma({3, 2});
   const auto block = one.sample_rows({1, 2}, values, sigma, {0}, 10, sbi::Rng(7));
-  for (index_t i = 0; i < 10; ++i) // a missing value is the same as one that is not given
-    CHECK(std::abs(block(i, 0) - few(static_cast<std::size_t>(i), 0)) < 1e-4); // other sums, rounded in float
+  for (index_t i = 0; i < 10; ++i)                   // a missing value is the same as one that is not given
+    CHECK(std::abs(block(i, 0) - few(i, 0)) < 1e-4); // other sums, rounded in float
   CHECK_THROWS_AS((void)one.sample_rows({1}, values, sigma, {0}, 10, sbi::Rng(7)), sbi::ShapeError);
   CHECK_THROWS_AS((void)one.sample_rows({1, 2}, values, sigma, {0}, -1, sbi::Rng(7)), sbi::ValueError);
 }

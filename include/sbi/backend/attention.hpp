@@ -23,14 +23,16 @@ inline constexpr index_t attention_run = 64;
 /// lie.
 template <class T, int N, int Widest> struct AttentionWork {
   static constexpr index_t lanes = Widest * N;
+  /// Narrow vectors serve so few tokens that single edges gain nothing.
+  static constexpr bool has_edges = Widest > 1;
 
   AttentionWork(Arena& arena, const AttentionExtent<T>& at_, View<const T> qkv_)
       : at(at_), qkv(qkv_), width(qkv.cols() / 3), head(width / at.heads), padded((head + N - 1) / N * N),
         samples(qkv.rows() / at.tokens), scale(T{1} / std::sqrt(static_cast<T>(head))), seen(arena, at),
         query(arena.array<index_t>(lanes)), key(arena.array<const T*>(at.keys())) {}
 
-  /// body<V>(sample, first query in `seen`, number of queries) for all blocks of all samples, after
-  /// skipped(sample, query) for those that see nothing.
+  /// body(sample, first query in `seen`, number of queries, vectors for them) for all blocks of all samples,
+  /// after skipped(sample, query) for those that see nothing.
   template <class Skipped, class Body> void run(Skipped&& skipped, Body&& body) {
     const index_t masks = at.mask_a_sample() ? samples : 1, together = samples / masks;
     for (index_t m = 0; m < masks; ++m) {
@@ -41,25 +43,21 @@ template <class T, int N, int Widest> struct AttentionWork {
         else
           for (index_t b = m * together; b < (m + 1) * together; ++b) skipped(b, q);
       }
-      const auto blocks = [&]<int V>(index_t first) {
-        const index_t count = std::min<index_t>(V * N, seen.queries() - first);
-        seen.template choose<V>(first, count);
+      int vectors = Widest;
+      for (index_t first = 0; first < seen.queries(); first += vectors * N) {
+        const index_t left = seen.queries() - first;
+        while (vectors > 1 && left <= (vectors - 1) * N)
+          vectors /= 2; // at most a part of a vector stays empty
+        const index_t count = std::min<index_t>(vectors * N, left);
+        seen.choose(vectors, first, count, has_edges);
         for (index_t b = m * together; b < (m + 1) * together; ++b) {
           for (index_t i = 0; i < count; ++i) query[i] = b * at.tokens + seen.query(first + i);
           for (index_t k = 0; k < seen.keys(); ++k) key[k] = at.key(qkv, b, seen.key(k));
-          body.template operator()<V>(b, first, count);
+          body(b, first, count, vectors);
         }
-      };
-      index_t first = 0;
-      const auto wide = [&]<int V>() { // as long as at most a part of a vector stays empty
-        for (; first + (V - 1) * N < seen.queries(); first += V * N) blocks.template operator()<V>(first);
-      };
-      if constexpr (Widest >= 4) wide.template operator()<4>();
-      if constexpr (Widest >= 2) wide.template operator()<2>();
-      wide.template operator()<1>();
+      }
     }
   }
-
   const AttentionExtent<T>& at;
   View<const T> qkv;
   index_t width, head, padded, samples;
@@ -93,68 +91,53 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
   T *queries = arena.array<T>(work.padded * work.lanes), *mixed = arena.zeros<T>(work.padded * work.lanes),
     *weights = at.keeps_weights() ? nullptr : arena.array<T>(detail::attention_run * work.lanes),
     *edge_weights = arena.array<T>(at.keys() + N);
-  work.run(
-      [&](index_t b, index_t q) { std::fill_n(y.row(b * at.tokens + q), width, T{0}); },
-      [&]<int V>(index_t b, index_t first, index_t count) {
-        const index_t keys = work.seen.keys();
-        const index_t run = at.keeps_weights() ? keys : detail::attention_run;
-        for (index_t h = 0; h < at.heads; ++h) {
-          const index_t column = h * head;
-          T* numbers = kept.row(b * at.heads + h) + first;
-          if (work.seen.sparse()) {
-            for (index_t i = 0; i < count; ++i)
-              numbers[i] = detail::edges_forward<T, N>(work.seen.edges(i), qkv.row(work.query[i]) + column,
-                                                       head, width, work.scale * log2_e, work.key, column,
-                                                       edge_weights, y.row(work.query[i]) + column);
-            continue;
-          }
-          T* w = at.keeps_weights() ? kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys()
-                                    : weights;
-          Vector top[V], sum[V], factor[V];
-          for (int v = 0; v < V; ++v)
-            top[v] = Vector(never), sum[v] = Vector(0), factor[v] = Vector(work.scale) * Vector(log2_e);
-          detail::gather_lanes<V, T, N>(qkv, work.query, count, column, head, factor, queries);
-          for (index_t from = 0; from < keys; from += run) {
-            const index_t n = std::min(run, keys - from);
-            const T* mask = work.seen.mask() ? work.seen.mask() + from * V * N : nullptr;
-            Vector before[V];
-            std::copy_n(top, V, before);
-            detail::attention_scores<V, T, N>(
-                n, head, [&](index_t k) { return work.key[from + k] + column; }, queries,
-                [&](index_t k, int v) { return mask ? Vector::load(mask + k * V * N + v * N) : Vector(0); },
-                [&](index_t k, int v, Vector x) {
-                  x.store(w + k * V * N + v * N);
-                  top[v] = max(x, top[v]);
-                });
-            Vector shift[V];
-            for (int v = 0; v < V; ++v) {
-              shift[v] = select(top[v] > Vector(never), top[v], Vector(0));
-              factor[v] = detail::attention_weight(before[v] - shift[v]);
-              sum[v] *= factor[v];
-            }
-            for (index_t k = 0; k < n; ++k)
-#pragma GCC unroll 4
-              for (int v = 0; v < V; ++v) {
-                T* at_k = w + k * V * N + v * N;
-                const Vector e = detail::attention_weight(Vector::load(at_k) - shift[v]);
-                e.store(at_k);
-                sum[v] += e;
-              }
-            detail::attention_mix<V, T, N>(
-                n, head, [&](index_t k) { return work.key[from + k] + width + column; }, w, mixed,
-                from == 0 ? nullptr : factor);
-          }
-          for (int v = 0; v < V; ++v) {
-            factor[v] = select(sum[v] > Vector(0), Vector(1) / sum[v], Vector(0));
-            if (at.keeps_weights()) {
-              factor[v].store(numbers + v * N);
-            } else {
-              for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
-            }
-          }
-          detail::scatter_lanes<V, Write::overwrite, T, N>(mixed, factor, y, work.query, count, column, head);
-        }
-      });
+  work.run([&](index_t b, index_t q) { std::fill_n(y.row(b * at.tokens + q), width, T{0}); },
+           [&](index_t b, index_t first, index_t count, int vectors) {
+             const index_t keys = work.seen.keys(), lanes = vectors * N;
+             const index_t run = at.keeps_weights() ? keys : detail::attention_run;
+             for (index_t h = 0; h < at.heads; ++h) {
+               const index_t column = h * head;
+               T* numbers = kept.row(b * at.heads + h) + first;
+               if constexpr (work.has_edges)
+                 if (work.seen.sparse()) {
+                   for (index_t i = 0; i < count; ++i)
+                     numbers[i] = detail::edges_forward<T, N>(
+                         work.seen.edges(i), qkv.row(work.query[i]) + column, head, width,
+                         work.scale * log2_e, work.key, column, edge_weights, y.row(work.query[i]) + column);
+                   continue;
+                 }
+               T* w = at.keeps_weights() ? kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys()
+                                         : weights;
+               Vector top[Widest], sum[Widest], factor[Widest];
+               for (int v = 0; v < vectors; ++v)
+                 top[v] = Vector(never), sum[v] = Vector(0), factor[v] = Vector(work.scale) * Vector(log2_e);
+               detail::gather_lanes<T, N>(qkv, work.query, count, column, head, vectors, factor, queries);
+               for (index_t from = 0; from < keys; from += run) {
+                 const index_t n = std::min(run, keys - from);
+                 Vector before[Widest];
+                 std::copy_n(top, vectors, before);
+                 detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
+                                                work.seen.mask(from * lanes), w, top);
+                 for (int v = 0; v < vectors; ++v) {
+                   const Vector shift = select(top[v] > Vector(never), top[v], Vector(0));
+                   factor[v] = detail::attention_weight(before[v] - shift);
+                   sum[v] = sum[v] * factor[v] + detail::attention_weights<T, N>(n, lanes, shift, w + v * N);
+                 }
+                 detail::attention_mix<T, N>(vectors, n, head, work.key + from, width + column, w, mixed,
+                                             from == 0 ? nullptr : factor);
+               }
+               for (int v = 0; v < vectors; ++v) {
+                 factor[v] = select(sum[v] > Vector(0), Vector(1) / sum[v], Vector(0));
+                 if (at.keeps_weights()) {
+                   factor[v].store(numbers + v * N);
+                 } else {
+                   for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
+                 }
+               }
+               detail::scatter_lanes<Write::overwrite, T, N>(mixed, vectors, factor, y, work.query, count,
+                                                             column, head);
+             }
+           });
 }
 
 /// dqkv += the vector-Jacobian product. The context is a constant.
@@ -176,95 +159,80 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
     *weights = again ? arena.array<T>(detail::attention_run * lanes) : nullptr;
   T* edge_weights = arena.array<T>(2 * (at.keys() + N));
   T** own_row = arena.array<T*>(at.keys()); // gradients of the block's keys
-  work.run(
-      [](index_t, index_t) {},
-      [&]<int V>(index_t b, index_t first, index_t count) {
-        const index_t keys = work.seen.keys(), context = work.seen.context_keys();
-        std::fill_n(own_row, context, nullptr);
-        for (index_t k = context; k < keys; ++k)
-          own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
-        for (index_t h = 0; h < at.heads; ++h) {
-          const index_t column = h * head;
-          const T* numbers = kept.row(b * at.heads + h) + first;
-          if (work.seen.sparse()) {
-            for (index_t i = 0; i < count; ++i) {
-              const index_t q = work.query[i];
-              detail::edges_backward<T, N>(work.seen.edges(i), qkv.row(q) + column, y.row(q) + column,
-                                           dy.row(q) + column, numbers[i], head, width, work.scale,
-                                           work.scale * log2_e, work.key, own_row, column, edge_weights,
-                                           edge_weights + at.keys() + N, dqkv.row(q) + column);
-            }
-            continue;
-          }
-          const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();
-          Vector factor[V], inner[V], one[V];
-          for (int v = 0; v < V; ++v) {
-            one[v] = Vector(1);
-            factor[v] = Vector(work.scale);
-            if (again) factor[v] *= Vector(log2_e);
-          }
-          if (again) detail::gather_lanes<V, T, N>(qkv, work.query, count, column, head, factor, queries);
-          // Kept weights lack their sum: it goes into dy.
-          for (int v = 0; v < V; ++v) {
-            factor[v] = Vector(work.scale);
-            if (!again) factor[v] *= Vector::load(numbers + v * N);
-            Vector sums[N];
-#pragma GCC unroll 16
-            for (int i = 0; i < N; ++i) {
-              const index_t r = work.query[std::min<index_t>(v * N + i, count - 1)];
-              sums[i] = Vector(0);
-              for (index_t j = 0; j < head; j += N)
-                sums[i] =
-                    fused_multiply_add(detail::load_part<T, N>(y.row(r) + column + j, head - j),
-                                       detail::load_part<T, N>(dy.row(r) + column + j, head - j), sums[i]);
-            }
-            inner[v] = detail::sums_of_rows(sums) * factor[v];
-          }
-          detail::gather_lanes<V, T, N>(dy, work.query, count, column, head, factor, dy_lanes);
-          for (index_t i = 0; i < count; ++i) {
-            const Vector sum(again ? T{1} : numbers[i]);
-            const T *q = qkv.row(work.query[i]) + column, *d = dy.row(work.query[i]) + column;
-            T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
-            for (index_t j = 0; j < head; j += N) {
-              detail::load_part<T, N>(q + j, head - j).store(to_q + j);
-              (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
-            }
-          }
-          for (index_t from = 0; from < keys; from += detail::attention_run) {
-            const index_t n = std::min(detail::attention_run, keys - from);
-            const auto key = [&](index_t k) { return work.key[from + k] + column; };
-            if (again) {
-              const T* mask = work.seen.mask() ? work.seen.mask() + from * V * N : nullptr;
-              Vector sum[V];
-              for (int v = 0; v < V; ++v) sum[v] = Vector::load(numbers + v * N);
-              detail::attention_scores<V, T, N>(
-                  n, head, key, queries,
-                  [&](index_t k, int v) {
-                    return (mask ? Vector::load(mask + k * V * N + v * N) : Vector(0)) - sum[v];
-                  },
-                  [&](index_t k, int v, Vector x) {
-                    detail::attention_weight(x).store(weights + k * V * N + v * N);
-                  });
-            }
-            const T* p = again ? weights : w + from * V * N;
-            detail::attention_scores<V, T, N>(
-                n, head, [&](index_t k) { return key(k) + width; }, dy_lanes,
-                [](index_t, int) { return Vector(0); },
-                [&](index_t k, int v, Vector x) {
-                  (Vector::load(p + k * V * N + v * N) * (x - inner[v])).store(gradient + k * V * N + v * N);
-                });
-            detail::attention_mix<V, T, N>(n, head, key, gradient, dq_lanes, from == 0 ? nullptr : one);
-            const index_t skip = std::clamp<index_t>(context - from, 0, n);
-            T* const* rows = own_row + from + skip;
-            detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * V * N, V * N, q_rows,
-                                           padded, rows, column);
-            detail::attention_spread<T, N>(n - skip, count, head, p + skip * V * N, V * N, dy_rows, padded,
-                                           rows, width + column);
-          }
-          detail::scatter_lanes<V, Write::accumulate, T, N>(dq_lanes, one, dqkv, work.query, count, column,
-                                                            head);
-        }
-      });
+  Vector one[Widest];
+  std::fill_n(one, Widest, Vector(1));
+  work.run([](index_t, index_t) {},
+           [&](index_t b, index_t first, index_t count, int vectors) {
+             const index_t keys = work.seen.keys(), context = work.seen.context_keys(), block = vectors * N;
+             std::fill_n(own_row, context, nullptr);
+             for (index_t k = context; k < keys; ++k)
+               own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
+             for (index_t h = 0; h < at.heads; ++h) {
+               const index_t column = h * head;
+               const T* numbers = kept.row(b * at.heads + h) + first;
+               if constexpr (work.has_edges)
+                 if (work.seen.sparse()) {
+                   for (index_t i = 0; i < count; ++i) {
+                     const index_t q = work.query[i];
+                     detail::edges_backward<T, N>(
+                         work.seen.edges(i), qkv.row(q) + column, y.row(q) + column, dy.row(q) + column,
+                         numbers[i], head, width, work.scale, work.scale * log2_e, work.key, own_row, column,
+                         edge_weights, edge_weights + at.keys() + N, dqkv.row(q) + column);
+                   }
+                   continue;
+                 }
+               const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();
+               Vector factor[Widest], inner[Widest];
+               if (again) {
+                 std::fill_n(factor, vectors, Vector(work.scale) * Vector(log2_e));
+                 detail::gather_lanes<T, N>(qkv, work.query, count, column, head, vectors, factor, queries);
+               }
+               // Kept weights lack their sum: it goes into dy.
+               for (int v = 0; v < vectors; ++v) {
+                 factor[v] = Vector(work.scale);
+                 if (!again) factor[v] *= Vector::load(numbers + v * N);
+                 inner[v] =
+                     detail::products_of_rows<T, N>(y, dy, work.query + v * N, count - v * N, column, head) *
+                     factor[v];
+               }
+               detail::gather_lanes<T, N>(dy, work.query, count, column, head, vectors, factor, dy_lanes);
+               for (index_t i = 0; i < count; ++i) {
+                 const Vector sum(again ? T{1} : numbers[i]);
+                 const T *q = qkv.row(work.query[i]) + column, *d = dy.row(work.query[i]) + column;
+                 T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
+                 for (index_t j = 0; j < head; j += N) {
+                   detail::load_part<T, N>(q + j, head - j).store(to_q + j);
+                   (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
+                 }
+               }
+               for (index_t from = 0; from < keys; from += detail::attention_run) {
+                 const index_t n = std::min(detail::attention_run, keys - from);
+                 if (again) {
+                   detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
+                                                  work.seen.mask(from * block), weights, nullptr);
+                   for (int v = 0; v < vectors; ++v)
+                     (void)detail::attention_weights<T, N>(n, block, Vector::load(numbers + v * N),
+                                                           weights + v * N);
+                 }
+                 const T* p = again ? weights : w + from * block;
+                 detail::attention_logits<T, N>(vectors, n, head, work.key + from, width + column, dy_lanes,
+                                                nullptr, gradient, nullptr);
+                 for (int v = 0; v < vectors; ++v)
+                   for (index_t i = v * N; i < n * block; i += block)
+                     (Vector::load(p + i) * (Vector::load(gradient + i) - inner[v])).store(gradient + i);
+                 detail::attention_mix<T, N>(vectors, n, head, work.key + from, column, gradient, dq_lanes,
+                                             from == 0 ? nullptr : one);
+                 const index_t skip = std::clamp<index_t>(context - from, 0, n);
+                 T* const* rows = own_row + from + skip;
+                 detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * block, block, q_rows,
+                                                padded, rows, column);
+                 detail::attention_spread<T, N>(n - skip, count, head, p + skip * block, block, dy_rows,
+                                                padded, rows, width + column);
+               }
+               detail::scatter_lanes<Write::accumulate, T, N>(dq_lanes, vectors, one, dqkv, work.query, count,
+                                                              column, head);
+             }
+           });
 }
 
 } // namespace sbi

@@ -39,8 +39,9 @@ public:
   [[nodiscard]] index_t queries() const { return queries_; }
   [[nodiscard]] index_t query(index_t i) const { return query_[i]; }
 
-  /// Reads the mask of `count` <= V * N queries from the `first` on.
-  template <int V> void choose(index_t first, index_t count) {
+  /// Reads the mask of `count` <= vectors * N queries from the `first` on. Single edges are listed where they
+  /// may be.
+  void choose(int vectors, index_t first, index_t count, bool by_edges) {
     keys_ = 0, sparse_ = false;
     const index_t all = at_.keys();
     if (!at_.mask) {
@@ -48,7 +49,7 @@ public:
       keys_ = all;
       return;
     }
-    const T* row[V * N];
+    const T* row[lanes];
     for (index_t i = 0; i < count; ++i) row[i] = at_.mask_row(sample_, query_[first + i]);
     index_t edges = 0;
     for (index_t k = 0; k < all; k += N) {
@@ -61,8 +62,8 @@ public:
         n += seen[j] != 0, edges += seen[j];
       }
       if (n == 0) continue;
-      for (int v = 0; v < V; ++v) {
-        const auto to = [&](index_t j) { return mask_ + (keys_ + j) * V * N + v * N; };
+      for (int v = 0; v < vectors; ++v) {
+        const auto to = [&](index_t j) { return mask_ + ((keys_ + j) * vectors + v) * N; };
         const auto get = [&](int i) {
           return load_part<T, N>(row[std::min<index_t>(v * N + i, count - 1)] + k, width) * Vec<T, N>(log2_e);
         };
@@ -76,7 +77,7 @@ public:
       }
       for (index_t j = 0; j < n; ++j) key_[keys_++] = k + chosen[j];
     }
-    if (edges * entries_an_edge < keys_ * V * N) list_edges(row, count);
+    if (by_edges && edges * entries_an_edge < keys_ * vectors * N) list_edges(row, count);
   }
   [[nodiscard]] index_t keys() const { return keys_; }
   [[nodiscard]] index_t key(index_t i) const { return key_[i]; }
@@ -91,8 +92,8 @@ public:
   [[nodiscard]] index_t context_keys() const {
     return std::lower_bound(key_, key_ + keys_, at_.context_tokens) - key_;
   }
-  /// The mask of the block over log 2, [keys(), V * N], or null.
-  [[nodiscard]] const T* mask() const { return mask_; }
+  /// The mask of the block over log 2, [keys(), vectors * N], from an entry on; or null.
+  [[nodiscard]] const T* mask(index_t entry) const { return mask_ ? mask_ + entry : nullptr; }
 
 private:
   static constexpr index_t lanes = attention_widest<N> * N;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Register tiles of attention. Queries lie in the lanes: a block of V vectors of them meets one key after the
-// other, so that sums and maxima over keys are vertical, and keys and values are read by broadcast where they
-// lie. Blocks of logits, weights and their gradients are [keys, V * N].
+// Register tiles of attention. Queries lie in the lanes: a block of `vectors` vectors of them meets one key
+// after the other, so that sums and maxima over keys are vertical, and keys and values are read by broadcast
+// where they lie. Blocks of logits, weights and their gradients are [keys, vectors * N]. Few functions,
+// called for whole blocks: each is compiled at every width.
 #pragma once
 #include <sbi/backend/gemm.hpp>
 #include <sbi/core/simd.hpp>
@@ -12,8 +13,6 @@ namespace sbi::detail {
 
 /// Vectors of queries in the widest block: 32 queries in float, so that sums over queries are long enough.
 template <int N> inline constexpr int attention_widest = N >= 16 ? 2 : 4;
-/// Vectors of a block that a tile takes.
-template <int V> inline constexpr int attention_panel = V < 2 ? V : 2;
 /// Rows of a tile V vectors wide: enough chains to hide a multiply-add's latency, few enough for registers.
 template <int V> inline constexpr int attention_rows = native_registers >= 32 || V == 1 ? 8 : 6;
 
@@ -51,53 +50,55 @@ template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> attention_weig
   return select(x < low, Vec<T, N>(0), weight);
 }
 
-/// Logits of keys [first, first + count) for a block of queries: start(k, v) + <key k, query>, where `start`
-/// is the mask. `put(k, v, logit)` receives each; key(k) points to a key, queries [head, V * N].
-template <int V, class T, int N, class Key, class Start, class Put>
-[[gnu::always_inline]] inline void attention_scores(index_t count, index_t head, Key&& key, const T* queries,
-                                                    Start&& start, Put&& put) {
-  constexpr int W = attention_panel<V>;
-  for (int p = 0; p < V; p += W)
-    in_tiles<attention_rows<W>>(count, [&]<int M>(index_t k) {
-      const T* row[M];
-      Vec<T, N> sum[M][W];
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i) row[i] = key(k + i);
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < W; ++v) sum[i][v] = start(k + i, p + v);
-      multiply_add<M, W, T, N>(
-          sum, head, [&](int i, index_t j) { return row[i][j]; }, queries + p * N, V * N);
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < W; ++v) put(k + i, p + v, sum[i][v]);
-    });
+template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> load_part(const T* p, index_t width) {
+  return width >= N ? Vec<T, N>::load(p) : Vec<T, N>::load(p, width);
 }
-
-/// out [head, V * N] = sum over k of value(k)[j] weights[k, lane] + factor[v] out, or without the last term
-/// where factor is null.
-template <int V, class T, int N, class Value>
-[[gnu::always_inline]] inline void attention_mix(index_t count, index_t head, Value&& value, const T* weights,
-                                                 T* out, const Vec<T, N>* factor) {
-  constexpr int W = attention_panel<V>;
-  for (int p = 0; p < V; p += W)
-    in_tiles<attention_rows<W>>(head, [&]<int M>(index_t j) {
-      Vec<T, N> sum[M][W];
-      T* to = out + j * V * N + p * N;
+template <class T, int N> [[gnu::always_inline]] inline void store_part(Vec<T, N> v, T* p, index_t width) {
+  width >= N ? v.store(p) : v.store(p, width);
+}
+/// to [keys, lanes] = mask (or 0) + <key k, query> for W vectors of lanes; key k lies at keys[k] + column,
+/// queries are [head, lanes]. `top`, where given, is raised to the results.
+template <int W, class T, int N>
+[[gnu::noinline]] void attention_logits_panel(index_t count, index_t head, const T* const* keys,
+                                              index_t column, const T* queries, index_t lanes, const T* mask,
+                                              T* to, Vec<T, N>* top) {
+  in_tiles<attention_rows<W>>(
+      count, [&]<int M>(index_t k) __attribute__((always_inline)) {
+        const T* row[M];
+        Vec<T, N> sum[M][W];
 #pragma GCC unroll 8
-      for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < W; ++v)
-          sum[i][v] = factor ? Vec<T, N>::load(to + i * V * N + v * N) * factor[p + v] : Vec<T, N>(0);
-      multiply_add<M, W, T, N>(
-          sum, count, [&](int i, index_t k) { return value(k)[j + i]; }, weights + p * N, V * N);
+        for (int i = 0; i < M; ++i) row[i] = keys[k + i] + column;
 #pragma GCC unroll 8
-      for (int i = 0; i < M; ++i)
+        for (int i = 0; i < M; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < W; ++v) sum[i][v].store(to + i * V * N + v * N);
-    });
+          for (int v = 0; v < W; ++v)
+            sum[i][v] = mask ? Vec<T, N>::load(mask + (k + i) * lanes + v * N) : Vec<T, N>(0);
+        multiply_add<M, W, T, N>(
+            sum, head, [&](int i, index_t j) { return row[i][j]; }, queries, lanes);
+#pragma GCC unroll 8
+        for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+          for (int v = 0; v < W; ++v) sum[i][v].store(to + (k + i) * lanes + v * N);
+        if (top)
+#pragma GCC unroll 4
+          for (int v = 0; v < W; ++v) {
+            Vec<T, N> most = sum[0][v];
+#pragma GCC unroll 8
+            for (int i = 1; i < M; ++i) most = max(sum[i][v], most);
+            top[v] = max(most, top[v]);
+          }
+      });
+}
+template <class T, int N>
+void attention_logits(int vectors, index_t count, index_t head, const T* const* keys, index_t column,
+                      const T* queries, const T* mask, T* to, Vec<T, N>* top) {
+  const auto panel = [&]<int W>(int v) {
+    attention_logits_panel<W, T, N>(count, head, keys, column, queries + v * N, vectors * N,
+                                    mask ? mask + v * N : nullptr, to + v * N, top ? top + v : nullptr);
+  };
+  int v = 0;
+  for (; v + 2 <= vectors; v += 2) panel.template operator()<2>(v);
+  if (v < vectors) panel.template operator()<1>(v);
 }
 
 /// to[k][j] += sum over queries of weights[k, query] rows[query, j]: weights have `stride` lanes a key, rows
@@ -135,12 +136,51 @@ template <class T, int N>
   if (j < head) panel.template operator()<1>(j);
 }
 
-template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> load_part(const T* p, index_t width) {
-  return width >= N ? Vec<T, N>::load(p) : Vec<T, N>::load(p, width);
+/// out [head, lanes] = sum over keys of value[k][j] weights[k, lane] + factor out, or without the last term
+/// where factor is null, for W vectors of lanes.
+template <int W, class T, int N>
+[[gnu::noinline]] void attention_mix_panel(index_t keys, index_t head, const T* const* values, index_t column,
+                                           const T* weights, index_t lanes, T* out, const Vec<T, N>* factor) {
+  in_tiles<attention_rows<W>>(head, [&]<int M>(index_t j) {
+    Vec<T, N> sum[M][W];
+    T* to = out + j * lanes;
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < W; ++v)
+        sum[i][v] = factor ? Vec<T, N>::load(to + i * lanes + v * N) * factor[v] : Vec<T, N>(0);
+    multiply_add<M, W, T, N>(
+        sum, keys, [&](int i, index_t k) { return values[k][column + j + i]; }, weights, lanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < W; ++v) sum[i][v].store(to + i * lanes + v * N);
+  });
 }
-template <class T, int N> [[gnu::always_inline]] inline void store_part(Vec<T, N> v, T* p, index_t width) {
-  width >= N ? v.store(p) : v.store(p, width);
+template <class T, int N>
+void attention_mix(int vectors, index_t keys, index_t head, const T* const* values, index_t column,
+                   const T* weights, T* out, const Vec<T, N>* factor) {
+  const auto panel = [&]<int W>(int v) {
+    attention_mix_panel<W, T, N>(keys, head, values, column, weights + v * N, vectors * N, out + v * N,
+                                 factor ? factor + v : nullptr);
+  };
+  int v = 0;
+  for (; v + 2 <= vectors; v += 2) panel.template operator()<2>(v);
+  if (v < vectors) panel.template operator()<1>(v);
 }
+
+/// w = 2^(w - shift) for a vector of lanes of `keys` keys; the sum over keys.
+template <class T, int N> Vec<T, N> attention_weights(index_t keys, index_t lanes, Vec<T, N> shift, T* w) {
+  Vec<T, N> sum(0);
+#pragma GCC unroll 2
+  for (index_t k = 0; k < keys; ++k) {
+    const Vec<T, N> e = attention_weight(Vec<T, N>::load(w + k * lanes) - shift);
+    e.store(w + k * lanes);
+    sum += e;
+  }
+  return sum;
+}
+
 /// Transposes a block of which get(i) gives row i; put(j, row) receives rows j < cols of the result. All in
 /// registers: no index may depend on numbers that the compiler does not know.
 template <class T, int N, class Get, class Put>
@@ -171,12 +211,12 @@ template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> sums_of_rows(V
   return rows[0];
 }
 
-/// to [cols, V * N] = the transpose of `count` rows of a matrix, columns `column` on, times factor[v] of
-/// their lanes; the last row again in the lanes beyond.
-template <int V, class T, int N>
+/// to [cols, vectors * N] = the transpose of `count` rows of a matrix, columns `column` on, times factor[v]
+/// of their lanes; the last row again in the lanes beyond.
+template <class T, int N>
 [[gnu::noinline]] void gather_lanes(View<const T> from, const index_t* rows, index_t count, index_t column,
-                                    index_t cols, const Vec<T, N> (&factor)[V], T* to) {
-  for (int v = 0; v < V; ++v)
+                                    index_t cols, int vectors, const Vec<T, N>* factor, T* to) {
+  for (int v = 0; v < vectors; ++v)
     for (index_t c = 0; c < cols; c += N)
       transpose_block<T, N>(
           cols - c,
@@ -184,22 +224,38 @@ template <int V, class T, int N>
             return load_part<T, N>(from.row(rows[std::min<index_t>(v * N + i, count - 1)]) + column + c,
                                    cols - c);
           },
-          [&](int j, Vec<T, N> x) { (x * factor[v]).store(to + (c + j) * V * N + v * N); });
+          [&](int j, Vec<T, N> x) { (x * factor[v]).store(to + ((c + j) * vectors + v) * N); });
 }
 /// The way back: to(rows[i], column + c) (+)= from[c, i] factor[i]. Rows of `from` are there up to a multiple
 /// of N.
-template <int V, Write Mode, class T, int N>
-[[gnu::noinline]] void scatter_lanes(const T* from, const Vec<T, N> (&factor)[V], View<T> to,
+template <Write Mode, class T, int N>
+[[gnu::noinline]] void scatter_lanes(const T* from, int vectors, const Vec<T, N>* factor, View<T> to,
                                      const index_t* rows, index_t count, index_t column, index_t cols) {
-  for (int v = 0; v < V; ++v)
+  for (int v = 0; v < vectors; ++v)
     for (index_t c = 0; c < cols; c += N)
       transpose_block<T, N>(
-          count - v * N, [&](int j) { return Vec<T, N>::load(from + (c + j) * V * N + v * N) * factor[v]; },
+          count - v * N,
+          [&](int j) { return Vec<T, N>::load(from + ((c + j) * vectors + v) * N) * factor[v]; },
           [&](int i, Vec<T, N> x) {
             T* out = to.row(rows[v * N + i]) + column + c;
             if constexpr (Mode == Write::accumulate) x += load_part<T, N>(out, cols - c);
             store_part<T, N>(x, out, cols - c);
           });
+}
+/// <a's row, b's row> of N rows, columns `column` on; the last row again in the lanes beyond `count`.
+template <class T, int N>
+[[gnu::noinline]] Vec<T, N> products_of_rows(View<const T> a, View<const T> b, const index_t* rows,
+                                             index_t count, index_t column, index_t cols) {
+  Vec<T, N> sums[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) {
+    const index_t r = rows[std::min<index_t>(i, count - 1)];
+    sums[i] = Vec<T, N>(0);
+    for (index_t j = 0; j < cols; j += N)
+      sums[i] = fused_multiply_add(load_part<T, N>(a.row(r) + column + j, cols - j),
+                                   load_part<T, N>(b.row(r) + column + j, cols - j), sums[i]);
+  }
+  return sums_of_rows(sums);
 }
 
 } // namespace sbi::detail

@@ -35,30 +35,85 @@ struct NumericalError : Error {
 };
 
 namespace detail {
-inline void append(std::string& out, std::string_view part) { out += part; }
-inline void append(std::string& out, char part) { out += part; }
-template <std::same_as<bool> B> void append(std::string& out, B part) { out += part ? "true" : "false"; }
-template <std::integral I>
-requires(!std::same_as<I, bool> && !std::same_as<I, char>) void append(std::string& out, I part) {
-  out += std::to_string(part);
+/// A part of a message. The template below only lists its parts: messages are everywhere, and compile with
+/// every program.
+class TextPart {
+public:
+  TextPart(const char* part) : TextPart(std::string_view(part)) {}
+  TextPart(const std::string& part) : TextPart(std::string_view(part)) {}
+  TextPart(std::string_view part) : kind_(Kind::characters), size_(part.size()) {
+    value_.characters = part.data();
+  }
+  TextPart(char part) : kind_(Kind::character) { value_.character = part; }
+  template <std::same_as<bool> B> TextPart(B part) : TextPart(std::string_view(part ? "true" : "false")) {}
+  template <std::signed_integral I> TextPart(I part) : kind_(Kind::integer) { value_.integer = part; }
+  template <std::unsigned_integral I>
+  requires(!std::same_as<I, bool>) TextPart(I part) : kind_(Kind::natural) { value_.natural = part; }
+  TextPart(double part) : kind_(Kind::real) { value_.real = part; }
+  template <class T>
+  requires requires(const T& t) {
+    { t.text() } -> std::convertible_to<std::string>;
+  }
+  TextPart(const T& part)
+      : kind_(Kind::object),
+        object_text_([](const void* p) -> std::string { return static_cast<const T*>(p)->text(); }) {
+    value_.object = &part;
+  }
+
+  void append_to(std::string& out) const {
+    char digits[32];
+    switch (kind_) {
+    case Kind::characters:
+      out.append(value_.characters, size_);
+      break;
+    case Kind::character:
+      out += value_.character;
+      break;
+    case Kind::integer:
+      out += std::to_string(value_.integer);
+      break;
+    case Kind::natural:
+      out += std::to_string(value_.natural);
+      break;
+    case Kind::real:
+      out.append(
+          digits,
+          std::to_chars(digits, digits + sizeof digits, value_.real, std::chars_format::general, 6).ptr);
+      break;
+    case Kind::object:
+      out += object_text_(value_.object);
+      break;
+    }
+  }
+
+private:
+  enum class Kind : unsigned char { characters, character, integer, natural, real, object } kind_;
+  std::size_t size_ = 0;
+  union {
+    const char* characters;
+    char character;
+    long long integer;
+    unsigned long long natural;
+    double real;
+    const void* object;
+  } value_{};
+  std::string (*object_text_)(const void*) = nullptr;
+};
+[[gnu::cold]] inline std::string joined(const TextPart* parts, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) parts[i].append_to(out);
+  return out;
 }
-template <std::floating_point F> void append(std::string& out, F part) {
-  char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, part, std::chars_format::general, 6).ptr;
-  out.append(buffer, end);
-}
-template <class T>
-requires requires(const T& t) {
-  { t.text() } -> std::convertible_to<std::string>;
-}
-void append(std::string& out, const T& part) { out += part.text(); }
 } // namespace detail
 
 /// Concatenates strings, numbers and anything with a `text()` member: the way messages are built.
 template <class... Parts> [[nodiscard]] std::string text(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
+  if constexpr (sizeof...(parts) == 0) {
+    return {};
+  } else {
+    const detail::TextPart all[] = {parts...};
+    return detail::joined(all, sizeof...(parts));
+  }
 }
 
 } // namespace sbi

@@ -5,8 +5,6 @@
 #include <sbi/diffusion/sampler.hpp>
 #include <sbi/inference/nodes.hpp>
 
-#include <xtensor/xtensor.hpp>
-
 #include <algorithm>
 #include <concepts>
 #include <variant>
@@ -42,8 +40,9 @@ public:
   [[nodiscard]] const std::vector<std::string>& names() const { return latent_; }
   /// n samples [n, names()], in the nodes' own units. The same rng gives the same samples on any number of
   /// threads.
-  [[nodiscard]] xt::xtensor<double, 2> sample(index_t n, const Rng& rng,
-                                              const SampleOptions& options = {}) const;
+  [[nodiscard]] Tensor<double> sample(index_t n, const Rng& rng, const SampleOptions& options = {}) const {
+    return model_.sample(given_, latent_, n, rng, options);
+  }
 
 private:
   Model& model_;
@@ -72,15 +71,6 @@ Posterior<Model>::Posterior(Model& model, std::vector<Observation> given, std::v
       throw ValueError(
           sbi::text("posterior: ", name, " is named twice; want each node given or sampled once"));
   }
-}
-
-template <class Model>
-xt::xtensor<double, 2> Posterior<Model>::sample(index_t n, const Rng& rng,
-                                                const SampleOptions& options) const {
-  const Tensor<double> rows = model_.sample(given_, latent_, n, rng, options);
-  xt::xtensor<double, 2> out({static_cast<std::size_t>(rows.rows()), static_cast<std::size_t>(rows.cols())});
-  std::copy(rows.begin(), rows.end(), out.begin());
-  return out;
 }
 
 } // namespace sbi
