@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/backend/task_order.hpp>
 #include <sbi/core/arena.hpp>
 #include <sbi/core/view.hpp>
 
@@ -51,10 +52,12 @@ private:
       for (index_t i = 0; i < n; ++i) call(task, i);
       return;
     }
+    detail::TaskOrder order;
     shared_->pool.execute([&] {
       tbb::parallel_for(
           tbb::blocked_range<index_t>(0, n, 1),
-          [&](const tbb::blocked_range<index_t>& range) {
+          [&](const tbb::blocked_range<index_t>& range) SBI_NO_THREAD_SANITIZER { // `range` is TBB's
+            const detail::TaskOrder::Task ordered(order);
             for (index_t i = range.begin(); i < range.end(); ++i) call(task, i);
           },
           tbb::simple_partitioner{});
