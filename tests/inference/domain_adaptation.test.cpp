@@ -114,5 +114,5 @@ TEST_CASE("inference/domain_adaptation: what cannot be is named") {
   Stars stars(3);
   stars.x(1, 2) = std::numeric_limits<double>::infinity();
   CHECK_THROWS_WITH_AS((void)m.embed(stars.x, stars.sigma, Domain::real),
-                       "y1 = inf; want a finite value in [-inf, inf]", sbi::ValueError);
+                       "row 1: y1 = inf; want a finite value in [-inf, inf]", sbi::ValueError);
 }

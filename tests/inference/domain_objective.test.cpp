@@ -95,12 +95,12 @@ struct Cloud {
   Cloud(sbi::Tape<Double>& tape, ModelOf<Double>& model, const Tensor<double>& x, const Tensor<double>& sigma,
         bool real)
       : width(model.encoders().width()) {
-    const ModelOf<Double>::StandardObservables rows(model, x, sigma);
+    const sbi::detail::DomainRows<double> rows(model, x, sigma);
     auto in = model.encoders().rows(tape, x.rows());
     const index_t tokens = model.encoders().tokens();
     present.resize(static_cast<std::size_t>(tokens));
     for (index_t i = 0; i < x.rows(); ++i) {
-      model.encoders().write(in, i, rows.x.row(i), rows.sigma.row(i), real);
+      model.encoders().write(in, i, rows.x(i), rows.sigma(i), real);
       for (index_t k = 0; k < tokens; ++k)
         present[static_cast<std::size_t>(k)].push_back(model.encoders().present(in, i, k) ? 1 : 0);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Numbers that are not finite: they stay with their sample, and training says in which step and row they came
 // up.
+#include <sbi/inference/domain_objective.hpp>
 #include <sbi/inference/simformer.hpp>
 
 #include <doctest/doctest.h>
@@ -144,4 +145,31 @@ TEST_CASE("inference/non_finite: fit names the step and the row whose loss overf
       CHECK(message([&] { (void)sbi::fit(shorter, bad, options); }) == "no error");
     }
   }
+}
+
+TEST_CASE("inference/non_finite: fit of a domain-adaptive model names the step and the row of which part") {
+  sbi::DomainData good;
+  good.simulated = rows(48), good.pairs = sbi::simulate(sbi::Cpu<>(1), Line{}, 16, sbi::Rng(4));
+  good.real_x = good.pairs.x, good.real_sigma = good.pairs.sigma;
+  const auto said = [&](const sbi::DomainData& data) {
+    sbi::DomainAdaptiveConfig config;
+    config.transformer = {24, 2, 2, 2, 16};
+    sbi::DomainAdaptive<> model(sbi::Cpu<>(2), sbi::joint(Line{}), {{"one", {"x"}}, {"two", {"y"}}}, config);
+    sbi::detail::fit_transforms(model, good.simulated);
+    sbi::Alignment alignment;
+    alignment.real_batch = alignment.pair_batch = 8, alignment.ramp = {-1, 1};
+    return message([&] { (void)sbi::fit(model, data, alignment, brief()); });
+  };
+  CHECK(said(good) == "no error");
+  const double huge = 1e25; // a float, its square is none
+  auto bad = good;
+  bad.simulated.theta(31, 0) = huge;
+  CHECK(said(bad).starts_with("fit: step "));
+  CHECK(said(bad).ends_with(" from simulated row 31; want finite numbers"));
+  bad = good;
+  bad.pairs.theta(7, 0) = huge;
+  CHECK(said(bad).ends_with(" from paired row 7; want finite numbers"));
+  bad = good;
+  bad.real_x(3, 1) = inf;
+  CHECK(said(bad) == "row 3: y = inf; want a finite value in [-inf, inf]");
 }

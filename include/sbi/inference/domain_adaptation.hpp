@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/inference/domain_rows.hpp>
 #include <sbi/inference/encoder.hpp>
 #include <sbi/inference/posterior.hpp>
 #include <sbi/inference/sampling.hpp>
@@ -65,13 +66,13 @@ public:
   /// observables], NaN where missing.
   [[nodiscard]] Tensor<double> sample(const Tensor<double>& x, const Tensor<double>& sigma, Domain domain,
                                       index_t n, const Rng& rng, const SampleOptions& options = {}) {
-    const StandardObservables rows(*this, x, sigma);
+    const detail::DomainRows<T> rows(*this, x, sigma);
     std::vector<std::int32_t> latent(static_cast<std::size_t>(nodes_.parameters));
     for (std::size_t i = 0; i < latent.size(); ++i) latent[i] = static_cast<std::int32_t>(i);
     const auto fill = [&](Tape<B>& tape, index_t first, index_t groups, ContextRows<T>& out) {
       EncoderRows<T> block = encoders_.rows(tape, groups);
       for (index_t g = 0; g < groups; ++g) {
-        encoders_.write(block, g, rows.x.row(first + g), rows.sigma.row(first + g), domain == Domain::real);
+        encoders_.write(block, g, rows.x(first + g), rows.sigma(first + g), domain == Domain::real);
         for (index_t k = 0; k < encoders_.tokens(); ++k)
           out.present(g, k) = encoders_.present(block, g, k) ? T{1} : T{0};
       }
@@ -90,7 +91,7 @@ public:
 
   /// Pooled embeddings [rows, embedding width].
   [[nodiscard]] Tensor<T> embed(const Tensor<double>& x, const Tensor<double>& sigma, Domain domain) {
-    const StandardObservables rows(*this, x, sigma);
+    const detail::DomainRows<T> rows(*this, x, sigma);
     Tensor<T> out({x.rows(), encoders_.width()});
     constexpr index_t block = 64;
     backend_.for_each((x.rows() + block - 1) / block, [&](index_t b) {
@@ -98,7 +99,7 @@ public:
       Tape<B> tape(backend_, parameters_.values().data());
       EncoderRows<T> in = encoders_.rows(tape, count);
       for (index_t i = 0; i < count; ++i)
-        encoders_.write(in, i, rows.x.row(first + i), rows.sigma.row(first + i), domain == Domain::real);
+        encoders_.write(in, i, rows.x(first + i), rows.sigma(first + i), domain == Domain::real);
       const Var<T> z = encoders_(tape, in);
       for (index_t i = 0; i < count; ++i)
         std::copy_n(z.value.row(i * encoders_.tokens() + encoders_.count()), encoders_.width(),
@@ -106,28 +107,6 @@ public:
     });
     return out;
   }
-
-  /// x and sigma in the network's units.
-  struct StandardObservables {
-    Tensor<T> x, sigma;
-    StandardObservables(const DomainAdaptive& model, const Tensor<double>& values,
-                        const Tensor<double>& errors)
-        : x(values.shape()), sigma(values.shape()) {
-      const index_t p = model.nodes().parameters, k = model.nodes().observables();
-      if (values.cols() != k || errors.shape() != values.shape())
-        throw ShapeError(sbi::text("domain adaptation: x is ", values.shape(), ", sigma is ", errors.shape(),
-                                   "; want [n,", k, "] twice"));
-      for (index_t i = 0; i < values.rows(); ++i)
-        for (index_t j = 0; j < k; ++j) {
-          const NodeTransform& t = model.transforms()[static_cast<std::size_t>(p + j)];
-          x(i, j) = static_cast<T>(
-              is_missing(values(i, j))
-                  ? missing
-                  : t.to_network(values(i, j), model.nodes().names[static_cast<std::size_t>(p + j)]));
-          sigma(i, j) = static_cast<T>(is_missing(errors(i, j)) ? 0.0 : t.error_to_network(errors(i, j)));
-        }
-    }
-  };
 
 private:
   static std::vector<Modality>

@@ -3,6 +3,7 @@
 #include <sbi/inference/alignment.hpp>
 #include <sbi/inference/domain_adaptation.hpp>
 #include <sbi/inference/domain_data.hpp>
+#include <sbi/inference/domain_rows.hpp>
 #include <sbi/inference/trainer.hpp>
 #include <sbi/inference/training_rows.hpp>
 
@@ -73,27 +74,20 @@ public:
   }
   [[nodiscard]] index_t chunks() const { return static_cast<index_t>(chunks_.size()); }
   double chunk(Tape<B>& tape, index_t step, index_t i) const {
-    const Chunk& c = chunks_[static_cast<std::size_t>(i)];
-    const Part& p = parts_[c.part];
-    if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
-    EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
-    const bool priced = aligned_ && (p.kind == Kind::real || p.kind == Kind::pair);
-    std::vector<Var<T>> moves;
-    const Var<T> z = model_.encoders()(tape, rows, priced ? &moves : nullptr);
-    if (aligned_ && gradient_.size() > 0)
-      tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
-    if (priced) price(tape, p, c, rows, moves);
-    if (p.kind == Kind::real || p.kind == Kind::partner) {
-      tape.backward();
-      return 0;
-    }
-    const Var<T> loss = score_loss(tape, p.kind == Kind::pair, p.rows, c.first, c.count, rows, z,
-                                   rng_.split(static_cast<std::uint64_t>(step)).split(c.part));
-    const bool alone = simulated_.size() == 0;
-    const double share =
-        (p.kind == Kind::pair && !alone ? alignment_.pair_score : 1.0) / static_cast<double>(p.rows.size());
-    tape.backward(loss, static_cast<T>(share));
-    return static_cast<double>(loss.value.data[0]) * share;
+    return rows_loss(tape, step, chunks_[static_cast<std::size_t>(i)]);
+  }
+  /// The first row of the batch whose loss or gradient is not finite by itself, with the noise of the step.
+  [[nodiscard]] std::string blame(B& backend, const std::vector<T>& values, index_t step) const {
+    std::vector<T> gradient(values.size());
+    for (std::size_t k = 0; k < parts_.size(); ++k)
+      for (index_t i = 0; i < parts_[k].order.batch(); ++i) {
+        std::fill(gradient.begin(), gradient.end(), T{0});
+        Tape<B> tape(backend, values.data(), gradient.data());
+        if (!is_finite(rows_loss(tape, step, {k, i, 1})) ||
+            !std::all_of(gradient.begin(), gradient.end(), [](T g) { return is_finite(g); }))
+          return sbi::text(name(parts_[k].kind), " row ", parts_[k].rows[static_cast<std::size_t>(i)]);
+      }
+    return {};
   }
   /// The score loss on held-out rows, eight fixed draws each: of pairs where there are any, since they are
   /// real, of simulated rows otherwise.
@@ -120,9 +114,7 @@ public:
   }
   [[nodiscard]] std::string fingerprint() const {
     std::uint64_t data = 0;
-    for (const auto* rows : {&simulated_, &real_, &pairs_, &partners_})
-      data = data * 31 + detail::checksum(rows->theta) + 7 * detail::checksum(rows->x) +
-             13 * detail::checksum(rows->sigma);
+    for (const auto* rows : {&simulated_, &real_, &pairs_, &partners_}) data = data * 31 + rows->checksum();
     return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
                      detail::model_fingerprint(model_), alignment_.fingerprint());
   }
@@ -140,31 +132,14 @@ private:
     std::size_t part;
     index_t first, count;
   };
-  /// Rows in the network's units; theta is empty where it is not known.
-  struct Rows {
-    Tensor<T> theta, x, sigma;
-    Rows(const Model& model, const Dataset& data) : Rows(model, data.x, data.sigma) {
-      if (data.rows() == 0) return;
-      data.check(model.nodes().parameters, model.nodes().observables());
-      theta = Tensor<T>(data.theta.shape());
-      for (index_t i = 0; i < theta.rows(); ++i)
-        for (index_t j = 0; j < theta.cols(); ++j) {
-          const double v = data.theta(i, j);
-          theta(i, j) =
-              static_cast<T>(is_missing(v) ? missing
-                                           : model.transforms()[static_cast<std::size_t>(j)].to_network(
-                                                 v, model.nodes().names[static_cast<std::size_t>(j)]));
-        }
-    }
-    Rows(const Model& model, const Tensor<double>& values, const Tensor<double>& errors) {
-      if (values.size() == 0) return;
-      typename Model::StandardObservables rows(model, values,
-                                               errors.size() > 0 ? errors : Tensor<double>(values.shape()));
-      x = std::move(rows.x), sigma = std::move(rows.sigma);
-    }
-    [[nodiscard]] index_t size() const { return x.size() > 0 ? x.rows() : 0; }
-  };
+  using Rows = detail::DomainRows<T>;
 
+  [[nodiscard]] static const char* name(Kind kind) {
+    return kind == Kind::simulated ? "simulated"
+           : kind == Kind::real    ? "real"
+           : kind == Kind::pair    ? "paired"
+                                   : "partner";
+  }
   [[nodiscard]] const Rows& rows_of(Kind kind) const {
     return kind == Kind::simulated ? simulated_
            : kind == Kind::real    ? real_
@@ -172,7 +147,30 @@ private:
                                    : partners_;
   }
   void write(EncoderRows<T>& out, index_t at, const Rows& rows, index_t row, bool real_domain) const {
-    model_.encoders().write(out, at, rows.x.row(row), rows.sigma.row(row), real_domain);
+    model_.encoders().write(out, at, rows.x(row), rows.sigma(row), real_domain);
+  }
+  /// The loss of rows of one part, played back.
+  double rows_loss(Tape<B>& tape, index_t step, const Chunk& c) const {
+    const Part& p = parts_[c.part];
+    if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
+    EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
+    const bool priced = aligned_ && (p.kind == Kind::real || p.kind == Kind::pair);
+    std::vector<Var<T>> moves;
+    const Var<T> z = model_.encoders()(tape, rows, priced ? &moves : nullptr);
+    if (aligned_ && gradient_.size() > 0)
+      tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
+    if (priced) price(tape, p, c, rows, moves);
+    if (p.kind == Kind::real || p.kind == Kind::partner) {
+      tape.backward();
+      return 0;
+    }
+    const Var<T> loss = score_loss(tape, p.kind == Kind::pair, p.rows, c.first, c.count, rows, z,
+                                   rng_.split(static_cast<std::uint64_t>(step)).split(c.part));
+    const bool alone = simulated_.size() == 0;
+    const double share =
+        (p.kind == Kind::pair && !alone ? alignment_.pair_score : 1.0) / static_cast<double>(p.rows.size());
+    tape.backward(loss, static_cast<T>(share));
+    return static_cast<double>(loss.value.data[0]) * share;
   }
   /// The rows of `kind` at the places of a part's chunk.
   EncoderRows<T> encoder_rows(Tape<B>& tape, const Part& p, const Chunk& c, Kind kind) const {
@@ -181,12 +179,12 @@ private:
     const bool real_domain = kind == Kind::real || kind == Kind::pair;
     const bool thinned = (kind == Kind::pair || kind == Kind::partner) &&
                          (alignment_.survey_dropout > 0 || alignment_.value_dropout > 0);
-    std::vector<T> x(static_cast<std::size_t>(from.x.cols()));
+    std::vector<T> x(static_cast<std::size_t>(from.observables()));
     for (index_t i = 0; i < c.count; ++i) {
       const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
-      std::copy_n(from.x.row(row), from.x.cols(), x.begin());
+      std::copy_n(from.x(row), from.observables(), x.begin());
       if (thinned) drop_values(x, c.first + i);
-      model_.encoders().write(rows, i, x.data(), from.sigma.row(row), real_domain);
+      model_.encoders().write(rows, i, x.data(), from.sigma(row), real_domain);
     }
     return rows;
   }
@@ -212,7 +210,7 @@ private:
     const std::vector<T> no_error(static_cast<std::size_t>(p), T{0});
     const double offset = Rng(rng).uniform();
     for (index_t i = 0; i < count; ++i) {
-      const T* theta = from.theta.row(rows[static_cast<std::size_t>(first + i)]);
+      const T* theta = from.theta(rows[static_cast<std::size_t>(first + i)]);
       Rng stream = rng.split(static_cast<std::uint64_t>(first + i));
       diffusion::mark_missing(View<const T>(theta, {1, p}), View<std::uint8_t>(states.data(), {1, p}));
       diffusion::draw_condition(model_.config().conditions, stream, all_parameters,
@@ -241,7 +239,7 @@ private:
       const std::size_t survey = k / 2;
       const bool translated = shown && k % 2 == 0;
       const double each =
-          translated ? ramp * alignment_.translation / (total * static_cast<double>(pairs_.x.cols()))
+          translated ? ramp * alignment_.translation / (total * static_cast<double>(pairs_.observables()))
                      : ramp * alignment_.displacement / (total * static_cast<double>(surveys * shape.cols()));
       if (!(each > 0)) continue;
       const View<T> wanted = tape.scratch(shape), weight = tape.scratch(shape);

@@ -35,24 +35,32 @@ template <class T> struct StandardRows {
 
   StandardRows(const Dataset& data, const std::vector<NodeTransform>& transforms,
                const std::vector<std::string>& names)
-      : z({data.rows(), static_cast<index_t>(transforms.size())}), sigma(z.shape()) {
-    for (index_t i = 0; i < data.rows(); ++i)
-      in_row(i, [&] {
-        for (std::size_t j = 0; j < transforms.size(); ++j)
-          write(data, transforms[j], names[j], i, static_cast<index_t>(j));
-      });
-  }
+      : StandardRows(&data.theta, data.x, data.sigma, transforms, names) {}
+  /// Of observables alone: theta is missing. `errors` may be empty.
+  StandardRows(const Tensor<double>& x, const Tensor<double>& errors,
+               const std::vector<NodeTransform>& transforms, const std::vector<std::string>& names)
+      : StandardRows(nullptr, x, errors, transforms, names) {}
 
 private:
-  void write(const Dataset& data, const NodeTransform& transform, const std::string& name, index_t i,
+  StandardRows(const Tensor<double>* theta, const Tensor<double>& x, const Tensor<double>& errors,
+               const std::vector<NodeTransform>& transforms, const std::vector<std::string>& names)
+      : z({x.rows(), static_cast<index_t>(transforms.size())}), sigma(z.shape()) {
+    const index_t p = z.cols() - x.cols();
+    for (index_t i = 0; i < x.rows(); ++i)
+      in_row(i, [&] {
+        for (index_t j = 0; j < z.cols(); ++j) {
+          const auto k = static_cast<std::size_t>(j);
+          const double v = j >= p ? x(i, j - p) : theta ? (*theta)(i, j) : missing;
+          write(v, j >= p && errors.size() > 0 ? errors(i, j - p) : 0, transforms[k], names[k], i, j);
+        }
+      });
+  }
+  void write(double v, double e, const NodeTransform& transform, const std::string& name, index_t i,
              index_t j) {
-    const index_t p = data.theta.cols();
-    const double v = j < p ? data.theta(i, j) : data.x(i, j - p);
     z(i, j) = static_cast<T>(is_missing(v) ? missing : transform.to_network(v, name));
     if (!is_missing(v) && !is_finite(z(i, j)))
       throw ValueError(sbi::text(name, " = ", v, "; want a number within ", std::numeric_limits<T>::max(),
                                  " standard deviations (", transform.stddev(), ")"));
-    const double e = j >= p && data.has_errors() ? data.sigma(i, j - p) : 0;
     if (!is_missing(e) && !(is_finite(e) && e >= 0))
       throw ValueError(sbi::text("error of ", name, " = ", e, "; want a finite number, at least 0"));
     sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
