@@ -550,8 +550,8 @@ def low_rank(s, peers, gromov=False):
         p.x, p.y = p.x / scale, p.y / scale
     found = s.solve("low_rank_gromov" if gromov else "low_rank_transport", problems,
                     lambda p: {"x": p.x, "y": p.y, **weights_of(p)},
-                    lambda p: {"rank": p.rank, "tolerance": 1e-7, "max_iterations": 5000, "starts": 16,
-                               "trial_iterations": 200})
+                    lambda p: {"rank": p.rank, "tolerance": 1e-7, "max_iterations": 5000, "starts": 32,
+                               "trial_iterations": 100})
     name = "low_rank_gromov" if gromov else "low_rank_transport"
     pot, ott = (s.row(name, peer, limit=DESCENT, descent=True) for peer in ("POT", "OTT"))
     for p, ours in zip(problems, found):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/backend/rows.hpp>
 #include <sbi/core/missing.hpp>
 #include <sbi/core/shape.hpp>
 
@@ -34,11 +35,9 @@ public:
   void step(std::span<T> x, std::span<const T> image) {
     const std::size_t n = x.size();
     std::vector<double> residual(n);
-    double norm = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      residual[i] = static_cast<double>(image[i]) - static_cast<double>(x[i]);
-      if (weights_[i] > 0) norm += weights_[i] * residual[i] * residual[i];
-    }
+    for (std::size_t i = 0; i < n; ++i)
+      residual[i] = weights_[i] > 0 ? static_cast<double>(image[i]) - static_cast<double>(x[i]) : 0;
+    const double norm = dot(residual, residual);
     if (norm < best_norm_) {
       best_norm_ = norm;
       best_image_.assign(image.begin(), image.end());
@@ -47,24 +46,25 @@ public:
       return restart();
     }
     if (has_last_) {
-      const auto slot = static_cast<std::size_t>(stored_++ % memory);
+      const int at = stored_++ % memory;
+      const auto slot = static_cast<std::size_t>(at);
       changes_[slot].resize(n), images_[slot].resize(n);
       for (std::size_t i = 0; i < n; ++i) {
         changes_[slot][i] = residual[i] - last_residual_[i];
-        images_[slot][i] = static_cast<double>(image[i]) - last_image_[i];
+        images_[slot][i] =
+            weights_[i] > 0 ? static_cast<double>(image[i]) - static_cast<double>(last_image_[i]) : 0;
       }
+      for (std::size_t k = 0; k < static_cast<std::size_t>(used()); ++k)
+        products_[slot][k] = products_[k][slot] = dot(changes_[slot], changes_[k]);
     }
     last_image_.assign(image.begin(), image.end());
     has_last_ = true;
-    const auto factor = solve(residual);
+    const Row factor = solve(residual);
     last_residual_ = std::move(residual);
-    for (std::size_t i = 0; i < n; ++i) {
-      double next = last_image_[i];
-      if (weights_[i] > 0)
-        for (int k = 0; k < used(); ++k)
-          next -= factor[static_cast<std::size_t>(k)] * images_[static_cast<std::size_t>(k)][i];
-      x[i] = static_cast<T>(next);
-    }
+    correction_.assign(n, 0);
+    for (std::size_t k = 0; k < static_cast<std::size_t>(used()); ++k)
+      for (std::size_t i = 0; i < n; ++i) correction_[i] += factor[k] * images_[k][i];
+    for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<T>(static_cast<double>(image[i]) - correction_[i]);
   }
 
 private:
@@ -73,10 +73,8 @@ private:
 
   [[nodiscard]] int used() const { return std::min(stored_, memory); }
   [[nodiscard]] double dot(const std::vector<double>& u, const std::vector<double>& v) const {
-    double sum = 0;
-    for (std::size_t i = 0; i < u.size(); ++i)
-      if (weights_[i] > 0) sum += weights_[i] * u[i] * v[i];
-    return sum;
+    return VectorRow<double>{static_cast<index_t>(u.size())}.sum(
+        [&](auto at) { return load(weights_.data(), at) * load(u.data(), at) * load(v.data(), at); });
   }
   /// Least squares |residual - changes factor| by the normal equations, with a ridge of the rounding of T.
   [[nodiscard]] Row solve(const std::vector<double>& residual) const {
@@ -84,14 +82,10 @@ private:
     Row x{};
     const auto size = static_cast<std::size_t>(used());
     double trace = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      for (std::size_t j = 0; j <= i; ++j) lower[i][j] = dot(changes_[i], changes_[j]);
-      x[i] = dot(changes_[i], residual);
-      trace += lower[i][i];
-    }
+    for (std::size_t i = 0; i < size; ++i) x[i] = dot(changes_[i], residual), trace += products_[i][i];
     for (std::size_t i = 0; i < size; ++i) { // Cholesky, forward substitution
       for (std::size_t j = 0; j <= i; ++j) {
-        double sum = lower[i][j] + (i == j ? ridge * trace : 0);
+        double sum = products_[i][j] + (i == j ? ridge * trace : 0);
         for (std::size_t k = 0; k < j; ++k) sum -= lower[i][k] * lower[j][k];
         lower[i][j] = i == j ? std::sqrt(std::max(sum, ridge * trace)) : sum / lower[j][j];
       }
@@ -109,8 +103,9 @@ private:
   static constexpr double ridge = sizeof(T) == 4 ? 1e-8 : 1e-14;
   std::vector<double> weights_;
   std::array<std::vector<double>, memory> changes_, images_;
-  std::vector<double> last_residual_, last_image_;
-  std::vector<T> best_image_;
+  std::array<Row, memory> products_{}; ///< of the changes
+  std::vector<double> last_residual_, correction_;
+  std::vector<T> last_image_, best_image_;
   double best_norm_ = std::numeric_limits<double>::infinity();
   int stored_ = 0;
   bool has_last_ = false;

@@ -9,6 +9,8 @@
 
 #include <cmath>
 #include <concepts>
+#include <limits>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -41,8 +43,10 @@ template <class T> [[nodiscard]] T squared_distance(std::span<const T> x, std::s
 template <class T> struct DotForm {
   Tensor<T> q, k;                  ///< [n, d], [m, d]
   std::vector<double> alpha, beta; ///< [n], [m]
+  /// What no cost is below, as far as that is known.
+  double least = -std::numeric_limits<double>::infinity();
 
-  [[nodiscard]] DotForm transposed() const { return {k, q, beta, alpha}; }
+  [[nodiscard]] DotForm transposed() const { return {k, q, beta, alpha, least}; }
   [[nodiscard]] Shape shape() const { return {q.rows(), k.rows()}; }
 };
 
@@ -68,19 +72,21 @@ struct SquaredEuclidean {
       }
     for (std::size_t c = 0; c < d; ++c)
       mean[c] = static_cast<double>(origin[c]) + mean[c] / static_cast<double>(x.rows() + y.rows());
-    DotForm<T> out{Tensor<T>(x.shape), Tensor<T>(y.shape), {}, {}};
+    DotForm<T> out{Tensor<T>(x.shape), Tensor<T>(y.shape), {}, {}, 0};
     const auto write = [&](View<const T> points, T factor, Tensor<T>& to, std::vector<double>& squares) {
       squares.reserve(static_cast<std::size_t>(points.rows()));
       for (index_t i = 0; i < points.rows(); ++i) {
         const T* p = points.row(i);
         T* q = to.row(i);
-        double square = 0;
+        double part[8] = {}; // sums that do not wait for each other
         for (std::size_t c = 0; c < d; ++c) q[c] = static_cast<T>(static_cast<double>(p[c]) - mean[c]);
-        for (std::size_t c = 0; c < d; ++c) {
-          square += static_cast<double>(q[c]) * static_cast<double>(q[c]);
-          q[c] *= factor;
-        }
-        squares.push_back(square);
+        std::size_t c = 0;
+        for (; c + 8 <= d; c += 8)
+          for (std::size_t l = 0; l < 8; ++l)
+            part[l] += static_cast<double>(q[c + l]) * static_cast<double>(q[c + l]);
+        for (; c < d; ++c) part[0] += static_cast<double>(q[c]) * static_cast<double>(q[c]);
+        for (c = 0; c < d; ++c) q[c] *= factor;
+        squares.push_back(std::accumulate(part, part + 8, 0.0));
       }
     };
     write(x, T{2}, out.q, out.alpha);
@@ -128,7 +134,7 @@ struct Cosine {
       return out;
     };
     return {directions(x), directions(y), std::vector<double>(static_cast<std::size_t>(x.rows()), 1),
-            std::vector<double>(static_cast<std::size_t>(y.rows()), 0)};
+            std::vector<double>(static_cast<std::size_t>(y.rows()), 0), 0};
   }
   template <class T> T operator()(std::span<const T> x, std::span<const T> y) const {
     const double length = norm(x) * norm(y);

@@ -16,6 +16,7 @@
 #include <sbi/ot/reweight.hpp>
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -69,15 +70,17 @@ template <class T>
     for (std::size_t i = 0; i < v.size(); ++i) sum += w.value[i] * v[i];
     return sum / w.mass;
   };
-  double out = mean(cost.alpha, a) + mean(cost.beta, b);
-  for (index_t k = 0; k < cost.q.cols(); ++k) {
-    double q = 0, key = 0;
-    for (index_t i = 0; i < cost.q.rows(); ++i)
-      q += a.value[static_cast<std::size_t>(i)] * static_cast<double>(cost.q(i, k));
-    for (index_t j = 0; j < cost.k.rows(); ++j)
-      key += b.value[static_cast<std::size_t>(j)] * static_cast<double>(cost.k(j, k));
-    out -= q / a.mass * key / b.mass;
-  }
+  const auto centre = [](const Tensor<T>& points, const Weights<T>& w) {
+    std::vector<double> sum(static_cast<std::size_t>(points.cols()), 0);
+    for (index_t i = 0; i < points.rows(); ++i)
+      for (index_t k = 0; k < points.cols(); ++k)
+        sum[static_cast<std::size_t>(k)] +=
+            w.value[static_cast<std::size_t>(i)] / w.mass * static_cast<double>(points(i, k));
+    return sum;
+  };
+  const std::vector<double> q = centre(cost.q, a), k = centre(cost.k, b);
+  const double out =
+      mean(cost.alpha, a) + mean(cost.beta, b) - std::inner_product(q.begin(), q.end(), k.begin(), 0.0);
   return out > 0 ? out : 1;
 }
 
@@ -204,10 +207,12 @@ template <class B, class C, class T, class M>
   own.rho_a = run.rho_b;
   out.bb = solve_within<B, T>(be, yy, wb, own, start ? &start->bb : nullptr, within_y);
   if (reweighted) {
-    const auto yx = exchanged(xy);
-    const M& cost_t = costs_of(yx);
-    auto solution = reweight<B, T>(be, xy, cost_t, xx, wa, wb, run, start ? &start->ab : nullptr,
-                                   start ? &start->aa : nullptr);
+    const auto both = [&](auto& update, const Reweighted<T>& r) {
+      if constexpr (OnHost<B>) between(update.cross, r.cross), within_x(update.self, r.self);
+    };
+    if constexpr (std::is_same_v<M, DotForm<T>>) run = for_form(xx, for_form(xy, run));
+    auto solution = reweight<B, T>(be, xy, xx, wa, wb, run, start ? &start->ab : nullptr,
+                                   start ? &start->aa : nullptr, both);
     out.value = solution.price;
     for (double ratio : solution.ratio) out.da.push_back(static_cast<T>(rho * (1 - ratio)));
     out.db.assign(wb.value.size(), static_cast<T>(-solution.lambda));
@@ -248,9 +253,8 @@ sinkhorn_divergence(const B& be, const C& cost, std::type_identity_t<View<const 
   detail::check_prices(run);
   detail::check_clouds("sinkhorn divergence", x, y);
   auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), run);
-  SinkhornOptions rounds = run;
-  if (detail::is_reweighted(run)) rounds.domain = SinkhornDomain::log;
-  if (detail::recomputes<B, C, T>(rounds, x.rows(), y.rows(), x.cols()))
+  const index_t most = std::max(x.rows(), y.rows());
+  if (detail::recomputes<B, C, T>(run, most, most, x.cols()))
     if constexpr (DotFormCost<C, T>)
       return detail::divergence<B, C, T>(be, cost, x, y, cost.dot_form(x, y), cost.dot_form(x, x),
                                          cost.dot_form(y, y), std::move(wa), wb, run, options, start);

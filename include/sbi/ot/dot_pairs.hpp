@@ -16,6 +16,42 @@ namespace sbi::ot {
 namespace detail {
 inline constexpr double log2_e = 1.4426950408889634, log_2 = 0.6931471805599453;
 
+/// Blocks of the costs that a form stands for, or of their transpose.
+template <class T> class FormRows {
+public:
+  /// `pack`: for many blocks, in packed keys.
+  explicit FormRows(const DotForm<T>& form, bool transposed = false, bool pack = true)
+      : queries_((transposed ? form.k : form.q).view()), keys_((transposed ? form.q : form.k).view()),
+        alpha_(transposed ? form.beta : form.alpha) {
+    for (const double beta : transposed ? form.alpha : form.beta)
+      minus_beta_.push_back(static_cast<T>(-beta));
+    if (!pack) return;
+    packed_.resize(static_cast<std::size_t>(packed_size<T>(keys_.cols(), keys_.rows())));
+    sbi::pack<T>(keys_, Transpose::yes, packed_.data());
+  }
+  /// Costs of rows [first, first + rows) to all columns from `column` on, a multiple of those in a panel of
+  /// packed keys, in the caller's arena scope.
+  template <class B>
+  [[nodiscard]] View<const T> costs(const B& be, index_t first, index_t rows, index_t column) const {
+    const index_t m = keys_.rows() - column, d = keys_.cols();
+    const View<T> out(be.arena().template array<T>(rows * m), Shape{rows, m});
+    gemm(be, queries_.row_block(first, rows), Transpose::no, keys_.row_block(column, m), Transpose::yes, out,
+         Write::overwrite, View<const T>(minus_beta_.data() + column, Shape{m}), {},
+         PackedMatrix<T>{packed_.empty() ? nullptr : packed_.data() + column * d});
+    for (index_t r = 0; r < rows; ++r) {
+      const T alpha = static_cast<T>(alpha_[static_cast<std::size_t>(first + r)]);
+      T* row = out.row(r);
+      for (index_t j = 0; j < m; ++j) row[j] = alpha - row[j];
+    }
+    return out;
+  }
+
+private:
+  View<const T> queries_, keys_;
+  const std::vector<double>& alpha_;
+  std::vector<T> packed_, minus_beta_;
+};
+
 /// Rows [first, first + rows) of the costs; of those in dot-product form in the caller's arena scope.
 template <class B, class T>
 [[nodiscard]] View<const T> cost_rows(const B&, View<const T> cost, index_t first, index_t rows) {
@@ -23,17 +59,7 @@ template <class B, class T>
 }
 template <class B, class T>
 [[nodiscard]] View<const T> cost_rows(const B& be, const DotForm<T>& cost, index_t first, index_t rows) {
-  const index_t m = cost.k.rows();
-  const View<T> out(be.arena().template array<T>(rows * m), Shape{rows, m});
-  gemm(be, cost.q.view().row_block(first, rows), Transpose::no, cost.k.view(), Transpose::yes, out,
-       Write::overwrite);
-  for (index_t r = 0; r < rows; ++r) {
-    const double alpha = cost.alpha[static_cast<std::size_t>(first + r)];
-    for (index_t j = 0; j < m; ++j)
-      out(r, j) =
-          static_cast<T>(alpha + cost.beta[static_cast<std::size_t>(j)] - static_cast<double>(out(r, j)));
-  }
-  return out;
+  return FormRows<T>(cost, false, false).costs(be, first, rows, 0);
 }
 
 /// Keys and biases of all columns, in units of log 2, in panels of `step` columns that a kernel reads from

@@ -12,6 +12,31 @@
 
 namespace sbi::ot::detail {
 
+/// Rows an odd number of cache lines apart: rows a power of two apart share the places of a cache.
+template <class T> [[nodiscard]] index_t odd_lines(index_t columns) {
+  constexpr index_t line = 64 / static_cast<index_t>(sizeof(T));
+  return ((columns + line - 1) / line | 1) * line;
+}
+
+/// to_j = 2^((left + right_j - cost_j) scale), exactly 0 below 2^-126 (2^-1022 in double): a row of a kernel.
+template <class T> void fill_kernel(index_t columns, const T* cost, const T* right, T left, T scale, T* to) {
+  using V = Vec<T>;
+  constexpr double least = sizeof(T) == 4 ? -126 : -1022;
+  VectorRow<T>{columns}.each([&](auto j) {
+    // The difference first: it is as small as the costs are, and what it loses are their own last digits.
+    const V exponent = ((load(right, j) - load(cost, j)) + V(left)) * V(scale);
+    store(to, j, select(exponent > V(least), exp2_bounded(exponent), V(0)));
+  });
+}
+
+/// to_ik = factor_i from_ik; both may be the same.
+template <class T> void scale_rows(View<const T> from, const std::vector<T>& factor, View<T> to) {
+  for (index_t i = 0; i < from.rows(); ++i)
+    VectorRow<T>{from.cols()}.each([&](auto k) {
+      store(to.row(i), k, Vec<T>(factor[static_cast<std::size_t>(i)]) * load(from.row(i), k));
+    });
+}
+
 /// K [n, m], padded with zeros to whole groups of rows and whole vectors, and the buffers of its column sums,
 /// in the caller's arena scope: fresh pages for every problem would cost as much as a few rounds.
 template <class T> class KernelMatrix {
@@ -24,7 +49,7 @@ public:
   KernelMatrix(Arena& arena, index_t rows, index_t columns)
       : n_(rows), m_(columns), padded_((columns + V::lanes - 1) / V::lanes * V::lanes),
         task_rows_(std::max(2 * row_block, task_entries / columns / row_block * row_block)) {
-    const index_t stride = odd_lines(padded_);
+    const index_t stride = odd_lines<T>(padded_);
     values_ = {arena.array<T>(padded_rows() * stride), Shape{padded_rows(), stride}};
     partial_ = {arena.array<T>(tasks() * padded_), Shape{tasks(), padded_}};
     for (index_t i = 0; i < padded_rows(); ++i) {
@@ -39,17 +64,6 @@ public:
   [[nodiscard]] index_t padded_columns() const { return padded_; }
   [[nodiscard]] T* row(index_t i) { return values_.row(i); }
   [[nodiscard]] View<const T> view() const { return values_.row_block(0, n_).columns(0, m_); }
-
-  /// Row i becomes 2^((left + right_j - cost_j) scale), exactly 0 below 2^-126 (2^-1022 in double).
-  void fill(index_t i, const T* cost, const T* right, T left, T scale) {
-    constexpr double least = sizeof(T) == 4 ? -126 : -1022;
-    T* to = row(i);
-    VectorRow<T>{m_}.each([&](auto j) {
-      // The difference first: it is as small as the costs are, and what it loses are their own last digits.
-      const V exponent = ((load(right, j) - load(cost, j)) + V(left)) * V(scale);
-      store(to, j, select(exponent > V(least), exp2_bounded(exponent), V(0)));
-    });
-  }
 
   /// sums[r] = sum_j K_(first + r)j right_j of a group of rows; right [padded columns].
   void row_sums(index_t first, const T* right, T* sums) const {
@@ -118,11 +132,6 @@ private:
   static constexpr index_t chunk = 2048;                    // columns whose sums stay in T
   static_assert(chunk % V::lanes == 0);
 
-  /// Rows an odd number of cache lines apart: rows a power of two apart share the places of a cache.
-  [[nodiscard]] static index_t odd_lines(index_t columns) {
-    constexpr index_t line = 64 / static_cast<index_t>(sizeof(T));
-    return ((columns + line - 1) / line | 1) * line;
-  }
   [[nodiscard]] index_t tasks() const { return (n_ + task_rows_ - 1) / task_rows_; }
 
   index_t n_, m_, padded_, task_rows_;

@@ -36,33 +36,29 @@ public:
   PairUpdates(const B& be, const M& cost, const Weights<T>& a, const Weights<T>& b, SinkhornDomain domain,
               bool many)
       : be_(be), scope_(be.arena()), cost_(cost), a_(a), b_(b), many_(many) {
-    using Side = SmallSide<T, V::lanes>;
-    double least = 0;
-    for (const Weights<T>* w : {&a, &b})
-      for (double value : w->value)
-        if (value > 0) least = std::min(least, std::log2(value));
-    // A weight times a scaling stays normal.
-    in_kernel_domain_ =
-        !is_reference_v<B> && domain == SinkhornDomain::automatic && least > Side::bound - Side::limit;
-    if constexpr (!is_matrix) turned_ = cost.transposed();
+    in_kernel_domain_ = !is_reference_v<B> && domain == SinkhornDomain::automatic && fit(a) && fit(b);
+  }
+
+  /// To be called when a has changed.
+  void take_weights() {
+    if (!in_kernel_domain_ || !kernel_) return;
+    if (fit(a_))
+      copy(a_, a_values_);
+    else
+      in_kernel_domain_ = false, kernel_.reset();
   }
 
   /// g_j = -damping eps log sum_i a_i exp((f_i - C_ij) / eps), then the f to come, next_i = -eps log sum_j
   /// b_j exp((g_j - C_ij) / eps). Both hold estimates on entry.
   void round(const std::vector<T>& f, double eps, double damping, std::vector<T>& g, std::vector<T>& next) {
     damping_ = static_cast<T>(damping);
-    if (!update_columns(f, eps, g, true)) {
+    if (!update_columns(f, eps, g)) {
       columns_in_log_domain(f, eps, g);
       for (T& p : g) p *= damping_;
     } else if (take_rows(next)) {
       return;
     }
     softmin(be_, cost_, b_.log, g, eps, next);
-  }
-  /// The first half of it, undamped.
-  void columns(const std::vector<T>& f, double eps, std::vector<T>& g) {
-    damping_ = 1;
-    if (!update_columns(f, eps, g, false)) columns_in_log_domain(f, eps, g);
   }
 
   /// Row sums of the plan P of these potentials and products P z, z [m, k], or with Transpose::yes those of
@@ -86,40 +82,47 @@ public:
           else
             kernel_->add_to_columns(j, right_.data() + j, to);
       });
-      const auto scale_rows = [](View<const T> from, const std::vector<T>& factor, Tensor<T>& to) {
-        for (index_t i = 0; i < from.rows(); ++i)
-          for (index_t k = 0; k < from.cols(); ++k)
-            to(i, k) = factor[static_cast<std::size_t>(i)] * from(i, k);
-      };
-      Tensor<T> scaled(z.shape);
+      const ArenaScope scope(be_.arena());
+      const View<T> scaled(be_.arena().template array<T>(z.size()), z.shape);
       scale_rows(z, inner, scaled);
       products = Tensor<T>(Shape{turned ? kernel_->rows() : kernel_->columns(), z.cols()});
-      parallel_gemm(be_, kernel_->view(), turned ? Transpose::no : Transpose::yes,
-                    View<const T>(scaled.view()), Transpose::no, products.view(), Write::overwrite);
-      scale_rows(products.view(), outer, products);
+      parallel_gemm(be_, kernel_->view(), turned ? Transpose::no : Transpose::yes, View<const T>(scaled),
+                    Transpose::no, products.view(), Write::overwrite);
+      scale_rows<T>(products.view(), outer, products.view());
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= outer[i];
       return true;
     }
   }
 
 private:
+  /// Whether a weight times a scaling stays normal.
+  [[nodiscard]] static bool fit(const Weights<T>& w) {
+    using Side = SmallSide<T, V::lanes>;
+    const double least = std::exp2(Side::bound - Side::limit);
+    return std::all_of(w.value.begin(), w.value.end(), [&](double v) { return v == 0 || v > least; });
+  }
+  static void copy(const Weights<T>& w, std::vector<T>& to) {
+    std::transform(w.value.begin(), w.value.end(), to.begin(), [](double v) { return static_cast<T>(v); });
+  }
   /// In the kernel domain; false where that is impossible.
-  [[nodiscard]] bool update_columns(const std::vector<T>& f, double eps, std::vector<T>& g, bool with_rows) {
+  [[nodiscard]] bool update_columns(const std::vector<T>& f, double eps, std::vector<T>& g) {
     if constexpr (!is_reference_v<B>) {
       if (!in_kernel_domain_) return false;
       if (!kernel_) allocate();
-      if (eps == eps_ && scale_weights(a_values_, f, f0_, left_) && sum<false>(g, with_rows)) return true;
+      if (eps == eps_ && scale_weights(a_values_, f, f0_, left_) && sum<false>(g)) return true;
       refer_to(f, g, eps);
-      if (sum<true>(g, with_rows)) return true;
+      if (sum<true>(g)) return true;
       in_kernel_domain_ = false, kernel_.reset(); // a point without any partner
     }
     return false;
   }
   void columns_in_log_domain(const std::vector<T>& f, double eps, std::vector<T>& g) {
-    if constexpr (is_matrix)
+    if constexpr (is_matrix) {
       softmin_columns(be_, cost_, a_.log, f, eps, g);
-    else
-      softmin(be_, turned_, a_.log, f, eps, g);
+    } else {
+      if (!turned_) turned_ = cost_.transposed();
+      softmin(be_, *turned_, a_.log, f, eps, g);
+    }
   }
 
   void allocate() {
@@ -128,9 +131,9 @@ private:
     f0_.assign(static_cast<std::size_t>(kernel_->padded_columns()), T{0});
     g0_.assign(static_cast<std::size_t>(kernel_->padded_rows()), T{0});
     a_values_ = f0_, b_values_ = g0_, sums_ = f0_;
-    for (std::size_t i = 0; i < a_.value.size(); ++i) a_values_[i] = static_cast<T>(a_.value[i]);
-    for (std::size_t j = 0; j < b_.value.size(); ++j) b_values_[j] = static_cast<T>(b_.value[j]);
+    copy(a_, a_values_), copy(b_, b_values_);
     left_ = a_values_, right_ = b_values_;
+    if constexpr (!is_matrix) form_.emplace(cost_, true);
     if (worth_keeping()) keep_costs();
   }
   /// out = weights exp((p - reference) / eps); false where one of the scalings is out of bounds.
@@ -166,7 +169,7 @@ private:
       }
       return {out, Shape{count, n}};
     } else {
-      return cost_rows(be_, turned_, first, count);
+      return form_->costs(be_, first, count, 0);
     }
   }
   /// Products of a few coordinates cost less than reading their results again.
@@ -188,9 +191,12 @@ private:
     });
     kept_ = costs;
   }
+  void fill(index_t row, const T* cost, T reference) {
+    fill_kernel(kernel_->columns(), cost, f0_.data(), reference, scale_, kernel_->row(row));
+  }
   void fill(index_t first, View<const T> costs) {
     for (index_t r = 0; r < costs.rows(); ++r)
-      kernel_->fill(first + r, costs.row(r), f0_.data(), g0_[static_cast<std::size_t>(first + r)], scale_);
+      fill(first + r, costs.row(r), g0_[static_cast<std::size_t>(first + r)]);
   }
   /// A row of K whose sum is out of bounds for g0: computes g0 by its largest entry. Without any entry with
   /// weight the row becomes 0.
@@ -201,10 +207,10 @@ private:
       const V level = load(f0_.data(), i) - load(cost, i);
       return select(load(left_.data(), i) > V(0), level, V(-std::numeric_limits<T>::infinity()));
     });
-    kernel_->fill(j, cost, f0_.data(), reference, scale_);
+    fill(j, cost, reference);
     const T sum = row.sum([&](auto i) { return load(kernel_->row(j), i) * load(left_.data(), i); });
     reference -= unit_ * std::log2(sum);
-    kernel_->fill(j, cost, f0_.data(), reference, scale_);
+    fill(j, cost, reference);
   }
   [[nodiscard]] static bool in_bounds(T x) {
     static const T high = static_cast<T>(std::exp2(SmallSide<T, V::lanes>::bound));
@@ -213,10 +219,10 @@ private:
   /// The half step of the columns, and the sums of the rows that follow from it. With Build K is computed
   /// first. False where a sum of a column is out of bounds, with Build where it has no partner; g is then
   /// what it was there.
-  template <bool Build> [[nodiscard]] bool sum(std::vector<T>& g, bool with_rows) {
+  template <bool Build> [[nodiscard]] bool sum(std::vector<T>& g) {
     const auto blocks = static_cast<std::size_t>((kernel_->rows() + row_block - 1) / row_block);
     std::vector<char> bad(blocks, 0), far(blocks, 0);
-    kernel_->sweep(be_, with_rows ? sums_.data() : nullptr, [&](index_t first, index_t count, T* row_sums) {
+    kernel_->sweep(be_, sums_.data(), [&](index_t first, index_t count, T* row_sums) {
       const ArenaScope scope(be_.arena());
       View<const T> costs;
       if constexpr (Build) {
@@ -251,7 +257,6 @@ private:
         std::copy(fresh, fresh + present, g.data() + j);
         if (!std::all_of(scaling, scaling + present, in_bounds))
           far[static_cast<std::size_t>(first / row_block)] = 1;
-        if (!with_rows) continue;
         for (index_t r = 0; r < group; ++r) scaling[r] *= b_values_[static_cast<std::size_t>(j + r)];
         kernel_->add_to_columns(j, scaling, row_sums);
       }
@@ -277,8 +282,9 @@ private:
   const B& be_;
   ArenaScope scope_;
   const M& cost_;
-  std::conditional_t<is_matrix, View<const T>, M> turned_; ///< costs in dot-product form, transposed
   const Weights<T>&a_, &b_;
+  std::optional<M> turned_;               ///< costs in dot-product form transposed, for the log domain
+  std::optional<FormRows<T>> form_;       ///< of the same, for K
   View<const T> kept_;                    ///< costs in the order of K, or nothing
   std::optional<KernelMatrix<T>> kernel_; ///< [m, n]
   std::vector<T> a_values_, b_values_;    ///< the weights; these and those below are padded with zeros

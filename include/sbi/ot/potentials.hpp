@@ -138,14 +138,18 @@ template <class T>
 template <class T>
 [[nodiscard]] double row_residual(const Weights<T>& a, const std::vector<T>& f, const std::vector<T>& exact,
                                   double eps, double rho, double& mass) {
-  double error = 0;
-  mass = 0;
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (a.value[i] > 0) {
-      const double fi = static_cast<double>(f[i]), row = std::exp((fi - static_cast<double>(exact[i])) / eps);
-      error += a.value[i] * std::abs(row - wanted(fi, rho));
-      mass += a.value[i] * row;
-    }
+  using V = Vec<double>;
+  const auto wide = [](const std::vector<T>& v, auto at) {
+    return V(__builtin_convertvector(load(v.data(), at).raw, typename V::raw_type));
+  };
+  const auto [error, sum] = VectorRow<double>{static_cast<index_t>(f.size())}.sums([&](auto at) {
+    const V weight = load(a.value.data(), at), fi = wide(f, at);
+    const V row = exp((fi - wide(exact, at)) * V(1 / eps));
+    const V off = row - (is_finite(rho) ? exp(fi * V(-1 / rho)) : V(1));
+    const auto present = weight > V(0);
+    return std::pair{select(present, weight * max(off, -off), V(0)), select(present, weight * row, V(0))};
+  });
+  mass = sum;
   return error / a.mass;
 }
 
@@ -221,24 +225,23 @@ template <class B, class T>
   return top - bottom;
 }
 
-/// An upper bound of max - min of costs that are not stored, about |x|^2 + |y|^2 + 2 |x| |y| of the largest.
+/// An upper bound of max - min of costs that are not stored.
 template <class B, class T>
 [[nodiscard]] double checked_range(const B&, const DotForm<T>& cost, const Weights<T>&, const Weights<T>&) {
-  const auto spread = [](const std::vector<double>& v) {
-    const auto [low, high] = std::minmax_element(v.begin(), v.end());
-    return *high - *low;
-  };
   const auto longest = [](const Tensor<T>& points) {
-    double most = 0;
-    for (index_t i = 0; i < points.rows(); ++i) {
-      double square = 0;
-      for (index_t k = 0; k < points.cols(); ++k)
-        square += static_cast<double>(points(i, k)) * static_cast<double>(points(i, k));
-      most = std::max(most, square);
-    }
-    return std::sqrt(most);
+    T most = 0;
+    for (index_t i = 0; i < points.rows(); ++i)
+      most = std::max(most, VectorRow<T>{points.cols()}.sum([&](auto k) {
+        const auto x = load(points.row(i), k);
+        return x * x;
+      }));
+    return std::sqrt(static_cast<double>(most));
   };
-  return spread(cost.alpha) + spread(cost.beta) + 2 * longest(cost.q) * longest(cost.k);
+  const auto [alpha_low, alpha_high] = std::minmax_element(cost.alpha.begin(), cost.alpha.end());
+  const auto [beta_low, beta_high] = std::minmax_element(cost.beta.begin(), cost.beta.end());
+  const double product = longest(cost.q) * longest(cost.k);
+  const double least = std::max(cost.least, *alpha_low + *beta_low - product);
+  return *alpha_high + *beta_high + product - least;
 }
 
 /// Below this residual the next stage may begin, and the updates are linear enough to be extrapolated.

@@ -24,11 +24,50 @@ template <class T> struct Reweighted {
   double price = 0;          ///< rho KL(w | a)
 };
 
+/// Updates of both problems from the weights w of the moment: g of f, the f to come, the p to come.
+template <class B, class T, class M> struct ReweightedUpdates {
+  const Weights<T>& w;
+  PairUpdates<B, T, M> cross;
+  SelfUpdates<B, T, M> self;
+
+  ReweightedUpdates(const B& be, const M& cost, const M& cost_self, const Weights<T>& weights,
+                    const Weights<T>& b, SinkhornDomain domain, bool many)
+      : w(weights), cross(be, cost, weights, b, domain, many), self(be, cost_self, domain) {}
+  void round(const std::vector<T>& f, const std::vector<T>& p, double eps, std::vector<T>& g,
+             std::vector<T>& next_f, std::vector<T>& next_p) {
+    cross.take_weights();
+    cross.round(f, eps, 1, g, next_f);
+    self.round(w, p, eps, next_p);
+  }
+};
+/// The same in another memory.
 template <class B, class T, class M>
-[[nodiscard]] Reweighted<T> reweight(const B& be, const M& cost, const M& cost_t, const M& cost_self,
-                                     const Weights<T>& a, const Weights<T>& b, SinkhornOptions options,
+requires(!OnHost<B>) struct ReweightedUpdates<B, T, M> {
+  ReweightedUpdates(const B& be, const M& cost, const M& cost_self, const Weights<T>& w, const Weights<T>& b,
+                    SinkhornDomain, bool)
+      : be_(be), cost_(cost), turned_(cost.transposed()), self_(cost_self), w_(w), b_(b) {}
+  void round(const std::vector<T>& f, const std::vector<T>& p, double eps, std::vector<T>& g,
+             std::vector<T>& next_f, std::vector<T>& next_p) const {
+    softmin(be_, turned_, w_.log, f, eps, g);
+    softmin(be_, cost_, b_.log, g, eps, next_f);
+    softmin(be_, self_, w_.log, p, eps, next_p);
+  }
+
+private:
+  const B& be_;
+  const M& cost_;
+  M turned_;
+  const M& self_;
+  const Weights<T>&w_, &b_;
+};
+
+/// For costs between the clouds and within the first. At its end calls finish(updates, result), while the
+/// kernel matrices are there.
+template <class B, class T, class M, class F = Ignore>
+[[nodiscard]] Reweighted<T> reweight(const B& be, const M& cost, const M& cost_self, const Weights<T>& a,
+                                     const Weights<T>& b, SinkhornOptions options,
                                      const SinkhornResult<T>* start_cross,
-                                     const SinkhornResult<T>* start_self) {
+                                     const SinkhornResult<T>* start_self, F&& finish = {}) {
   const double rho = options.rho_a, tolerance = tolerance_of<T>(options);
   const std::size_t n = a.value.size();
   const double range = std::max(checked_range(be, cost, a, b), checked_range(be, cost_self, a, a));
@@ -45,6 +84,8 @@ template <class B, class T, class M>
   std::vector<double> both(a.value);
   both.insert(both.end(), a.value.begin(), a.value.end());
   Anderson<T> accelerate(both);
+  ReweightedUpdates<B, T, M> update(be, cost, cost_self, out.w, b, options.domain,
+                                    stages(options, range) > 1);
   // Subtracts the constant that gives a exp(v) the mass of b.
   const auto normalise = [&](std::vector<double>& v) {
     double peak = -std::numeric_limits<double>::infinity(), sum = 0;
@@ -75,15 +116,17 @@ template <class B, class T, class M>
     out.lambda = rho * normalise(wish);
     // Below rho = eps the undamped step overshoots: the entropy of the plan then outweighs the price of w.
     const double step = first ? 1 : std::min(1.0, rho / eps);
-    for (std::size_t i = 0; i < n; ++i) log_ratio[i] += step * (wish[i] - log_ratio[i]);
-    normalise(log_ratio);
+    if (step < 1) {
+      for (std::size_t i = 0; i < n; ++i) log_ratio[i] += step * (wish[i] - log_ratio[i]);
+      normalise(log_ratio);
+    } else {
+      log_ratio = wish;
+    }
     first = false;
     out.w.assign_scaled(a, log_ratio);
-    softmin(be, cost_t, out.w.log, f, eps, g);
-    softmin(be, cost, b.log, g, eps, next_f);
-    softmin(be, cost_self, out.w.log, p, eps, next_p);
+    update.round(f, p, eps, g, next_f, next_p);
     double weights = 0;
-    for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t i = 0; step < 1 && i < n; ++i)
       if (a.value[i] > 0) weights += std::abs(a.value[i] * std::exp(wish[i]) - out.w.value[i]);
     return out.cross.residual = std::max({row_residual(out.w, f, next_f, eps, exact_marginal, out.cross.mass),
                                           row_residual(out.w, p, next_p, eps, exact_marginal, out.self.mass),
@@ -100,6 +143,7 @@ template <class B, class T, class M>
   out.self.value = 2 * side(out.w, p, exact_marginal) - eps * (out.self.mass - product);
   out.self.residual = out.cross.residual, out.self.iterations = out.cross.iterations;
   out.self.converged = out.cross.converged, out.self.g = p;
+  finish(update, std::as_const(out));
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <sbi/ot/anderson.hpp>
 #include <sbi/ot/pair_updates.hpp>
 #include <sbi/ot/potentials.hpp>
+#include <sbi/ot/self_updates.hpp>
 
 #include <cmath>
 #include <span>
@@ -67,7 +68,7 @@ template <class B, class T, class M, class F = Ignore>
   begin("f", out.f, a.value.size(), start, options);
   options.scaling = 1;
   std::vector<T> next = out.f;
-  PairUpdates<B, T, M> update(be, cost, a, a, options.domain, false);
+  SelfUpdates<B, T, M> update(be, cost, options.domain);
   bool first = true;
   std::tie(out.residual, out.iterations) = anneal(options, range, tolerance, [&](double eps) {
     if (!first)
@@ -77,7 +78,7 @@ template <class B, class T, class M, class F = Ignore>
         out.f[i] = static_cast<T>(a.value[i] > 0 ? 0.5 * (static_cast<double>(out.f[i]) + exact) : exact);
       }
     first = false;
-    update.columns(out.f, eps, next);
+    update.round(a, out.f, eps, next);
     return row_residual(a, out.f, next, eps, rho, out.mass);
   });
   out.converged = out.residual <= tolerance;
@@ -107,10 +108,11 @@ template <class B, class C, class T>
     if (options.costs != Costs::automatic) return options.costs == Costs::recomputed;
     if (is_reference_v<B>) return false;
     if (!matrices_fit<T>(2, n, m)) return true;
-    // The log domain takes costs anew in every round. Up to eight coordinates they are computed faster than
-    // read from beyond the cache.
-    constexpr index_t narrow = 8, in_cache = 512 * 512;
-    return n * m > in_cache && (d <= narrow || options.domain == SinkhornDomain::automatic);
+    // Kernels take costs as products of blocks; a few points are done sooner by definition. The log domain
+    // takes them anew in every round: up to eight coordinates they are computed faster than read from beyond
+    // the cache.
+    constexpr index_t few = 64 * 64, narrow = 8, in_cache = 512 * 512;
+    return options.domain == SinkhornDomain::automatic ? n * m > few : n * m > in_cache && d <= narrow;
   } else {
     if (options.costs == Costs::recomputed)
       throw ValueError("sinkhorn: costs are to be recomputed; want a cost with a dot_form");

@@ -46,7 +46,7 @@ template <class T> struct Weights {
       value[i] = base.value[i] > 0 ? base.value[i] * std::exp(log_factor[i]) : 0;
       mass += value[i];
       // From the logarithm, which stays finite where the weight underflows.
-      if (base.value[i] > 0) log[i] = static_cast<T>(std::log(base.value[i]) + log_factor[i]);
+      if (base.value[i] > 0) log[i] = static_cast<T>(static_cast<double>(base.log[i]) + log_factor[i]);
     }
   }
 
