@@ -15,6 +15,7 @@ using namespace sbi;
 namespace {
 using Vector = std::vector<double>;
 const Cpu<double> be(1);
+const ot::detail::LossRowsOf<double, ot::SquareLoss> square(ot::SquareLoss{});
 
 Tensor<double> symmetric_matrix(std::uint64_t seed, index_t n) {
   Tensor<double> c = random_matrix(seed, n, n);
@@ -41,7 +42,8 @@ template <class L> void check_gradients(const L& loss) {
   auto p = random_matrix(6, 5, 4);
   for (double& v : x) v += 0.1;
   for (double& v : y) v += 0.1;
-  const ot::detail::Distortion<Cpu<double>, double, L> e(be, x.view(), y.view(), loss);
+  const ot::detail::LossRowsOf<double, L> rows(loss);
+  const ot::detail::Distortion<Cpu<double>, double> e(be, x.view(), y.view(), rows);
   Tensor<double> dx, dy, interaction;
   e.gradients(p.view(), 1, dx, dy);
   e.interaction(p.view(), interaction);
@@ -100,7 +102,7 @@ TEST_CASE("ot/distortion: a sparse plan has the interaction of the same plan den
     const auto plan = ot::exact_transport<double>(random_matrix(9, 40, 30).view(), {}, {}).plan;
     Tensor<double> dense(Shape{40, 30}), one, other;
     for (const auto& s : plan) dense(s.from, s.to) = s.mass;
-    const ot::detail::Distortion<Cpu<double>, double, ot::SquareLoss> e(be, x.view(), y.view(), {});
+    const ot::detail::Distortion<Cpu<double>, double> e(be, x.view(), y.view(), square);
     e.interaction(plan, one);
     e.interaction(dense.view(), other);
     for (index_t k = 0; k < one.size(); ++k)
@@ -128,7 +130,7 @@ TEST_CASE("ot/distortion: costs of low rank, within one space or both, symmetric
       CAPTURE(asymmetry);
       CAPTURE(both);
       const auto x = low_rank(n, asymmetry), y = both ? low_rank(m, asymmetry) : random_matrix(23, m, m);
-      const ot::detail::Distortion<Cpu<double>, double, ot::SquareLoss> of(be, x.view(), y.view(), {});
+      const ot::detail::Distortion<Cpu<double>, double> of(be, x.view(), y.view(), square);
       Tensor<double> interaction;
       of.interaction(p.view(), interaction);
       double error = 0, size = 0; // I(P) = X P (2 Y)^T + X^T P (2 Y)

@@ -76,19 +76,20 @@ TEST_CASE("ot/gromov: an isometric copy is found, whatever its order, place and 
 }
 
 TEST_CASE("ot/gromov: one-dimensional normals have the closed form of Delon et al. (2022)") {
-  // 12 (s_x^2 - s_y^2)^2 at eps = 0, reached by the linear map. On 101 points and with eps = 0.02 the plan is
-  // blurred by little: one per cent is nine times the difference seen, 0.0078 of 6.75.
-  Tensor<double> x(Shape{101, 1}), y(Shape{101, 1});
-  Vector a(101);
+  // 12 (s_x^2 - s_y^2)^2 at eps = 0, reached by the linear map. On 51 points and with eps = 0.05 the plan is
+  // blurred by little: one per cent is four times the difference seen.
+  constexpr index_t n = 51;
+  Tensor<double> x(Shape{n, 1}), y(Shape{n, 1});
+  Vector a(static_cast<std::size_t>(n));
   double sum = 0;
-  for (index_t i = 0; i < 101; ++i) {
-    const double u = -5 + 0.1 * static_cast<double>(i);
+  for (index_t i = 0; i < n; ++i) {
+    const double u = -5 + 0.2 * static_cast<double>(i);
     x(i, 0) = u, y(i, 0) = 0.5 * u;
     sum += a[static_cast<std::size_t>(i)] = std::exp(-u * u / 2);
   }
   for (double& w : a) w /= sum;
-  auto o = options(0.02);
-  o.sinkhorn.tolerance = 1e-6, o.tolerance = 1e-8, o.gradients = false;
+  auto o = options(0.05);
+  o.sinkhorn.tolerance = 1e-5, o.tolerance = 1e-8, o.gradients = false;
   CHECK(solve(x, y, a, a, o).value == doctest::Approx(12 * 0.75 * 0.75).epsilon(0.01));
 }
 

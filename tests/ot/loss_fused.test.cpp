@@ -49,7 +49,7 @@ template <class T> ot::KeypointGuided guided(ot::KeypointForm form, Solver solve
 
 TEST_CASE("ot/loss: agreement and gradients of losses between clouds of different spaces") {
   std::vector<OpCase> cases;
-  for (const Extent e : {Extent{1, 1}, {4, 1}, {7, 2}, {9, 3}, {5, 16}}) {
+  for (const Extent e : {Extent{1, 1}, {7, 2}, {4, 7}}) {
     const double size = static_cast<double>(e.cols * e.cols);
     add_loss(
         cases, "entropic gromov", e, 1,

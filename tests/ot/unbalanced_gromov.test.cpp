@@ -212,6 +212,7 @@ TEST_CASE(
   y(n, 0) = 30, y(n, 1) = -17, y(n + 1, 0) = 38.5, y(n + 1, 1) = -9;
   auto o = options(0.02, 2, 2);
   o.sinkhorn.tolerance = 1e-8, o.tolerance = 1e-9, o.trial_iterations = 20, o.annealing = 100;
+  o.sinkhorn.max_iterations = 1000; // starts that lead nowhere need not end there
   const auto r = solve(x, y, {}, {}, o);
   CHECK(r.converged);
   const double weight = 1.0 / (n + outliers);

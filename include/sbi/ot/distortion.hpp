@@ -8,11 +8,11 @@
 //   E(P) = r^T f1(X) r + c^T f2(Y) c - <I(P), P> / 2,   I(P) = h1(X) P h2(Y)^T + h1(X)^T P h2(Y).
 #pragma once
 #include <sbi/backend/gemm.hpp>
-#include <sbi/core/adapt.hpp>
 #include <sbi/ot/distortion_loss.hpp>
 #include <sbi/ot/exact.hpp>
 #include <sbi/ot/thin_product.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -35,20 +35,43 @@ template <class F> [[nodiscard]] double sum_row(index_t count, F&& term) {
   for (; j < count; ++j) part[0] += term(j);
   return std::accumulate(part, part + chains, 0.0);
 }
-/// sum_ij term(i, j) in double: rows on all threads, their sums in order.
-template <class B, class F>
-[[nodiscard]] double sum_entries(const B& be, index_t rows, index_t cols, F&& term) {
+/// sum_i row(i): rows on all threads, their sums in order.
+template <class B, class F> [[nodiscard]] double sum_rows(const B& be, index_t rows, F&& row) {
   std::vector<double> sum(static_cast<std::size_t>(rows));
-  for_each_row(be, rows, [&](index_t i) {
-    sum[static_cast<std::size_t>(i)] = sum_row(cols, [&](index_t j) { return term(i, j); });
-  });
+  for_each_row(be, rows, [&](index_t i) { sum[static_cast<std::size_t>(i)] = row(i); });
   return std::accumulate(sum.begin(), sum.end(), 0.0);
 }
 /// <x, y>
 template <class T, class B> [[nodiscard]] double inner(const B& be, View<const T> x, View<const T> y) {
-  return sum_entries(be, x.rows(), x.cols(), [&](index_t i, index_t j) {
-    return static_cast<double>(x(i, j)) * static_cast<double>(y(i, j));
+  return sum_rows(be, x.rows(), [&](index_t i) {
+    const T *p = x.row(i), *q = y.row(i);
+    return sum_row(x.cols(),
+                   [&](index_t j) { return static_cast<double>(p[j]) * static_cast<double>(q[j]); });
   });
+}
+/// sum_ij P_ij log(P_ij / (a_i b_j)) over a plan's positive entries, less its mass and with that of a x b for
+/// the `complete` KL(P | a x b).
+template <class B, class T>
+[[nodiscard]] double plan_entropy(const B& be, View<const T> plan, const std::vector<double>& a,
+                                  const std::vector<double>& b, bool complete) {
+  constexpr index_t chains = 16; // the order of additions of `sum_row`, without its copies of the logarithm
+  return sum_rows(be, plan.rows(), [&](index_t i) {
+    double part[chains] = {};
+    const index_t count = plan.cols(), whole = count - count % chains;
+    const T* row = plan.row(i);
+    const double weight = a[static_cast<std::size_t>(i)];
+    for (index_t j = 0; j < count; ++j) {
+      const double p = static_cast<double>(row[j]), q = weight * b[static_cast<std::size_t>(j)];
+      part[j < whole ? j % chains : 0] += (p > 0 && q > 0 ? p * std::log(p / q) : 0) + (complete ? q - p : 0);
+    }
+    return std::accumulate(part, part + chains, 0.0);
+  });
+}
+
+template <class T> [[nodiscard]] Tensor<T> copied(View<const T> x) {
+  Tensor<T> out(x.shape);
+  for (index_t i = 0; i < x.rows(); ++i) std::copy_n(x.row(i), x.cols(), out.row(i));
+  return out;
 }
 
 /// Row and column sums of a plan.
@@ -73,7 +96,7 @@ struct Marginals {
 
 /// Throws ShapeError for a cost within a space that is not [points, points], ValueError for an entry that the
 /// loss has no value for.
-template <class T, DistortionLoss L> void check_within(const char* name, View<const T> cost, const L& loss) {
+template <class T> void check_within(const char* name, View<const T> cost, double least) {
   if (cost.shape.rank() != 2 || cost.rows() != cost.cols() || cost.rows() == 0)
     throw ShapeError(sbi::text("distortion: ", name, " is ", cost.shape, "; want [points, points]"));
   for (index_t i = 0; i < cost.rows(); ++i)
@@ -81,19 +104,18 @@ template <class T, DistortionLoss L> void check_within(const char* name, View<co
       if (!is_finite(cost(i, k)))
         throw ValueError(
             sbi::text("distortion: ", name, "[", i, ",", k, "] = ", cost(i, k), "; want finite"));
-      if (!(static_cast<double>(cost(i, k)) > loss.least()))
+      if (!(static_cast<double>(cost(i, k)) > least))
         throw ValueError(sbi::text("distortion: ", name, "[", i, ",", k, "] = ", cost(i, k),
-                                   "; the loss wants > ", loss.least()));
+                                   "; the loss wants > ", least));
     }
 }
 
-/// E between two checked matrices of costs, which have to outlive it.
-template <class B, class T, DistortionLoss L> class Distortion {
+/// E between two checked matrices of costs. They and the loss have to outlive it.
+template <class B, class T> class Distortion {
 public:
-  Distortion(const B& be, View<const T> x, View<const T> y, const L& loss)
+  Distortion(const B& be, View<const T> x, View<const T> y, const LossRows<T>& loss)
       : be_(be), loss_(loss), x_(x), y_(y) {
-    const auto h1 = [&](double u) { return loss.h1(u); };
-    const auto h2 = [&](double v) { return loss.h2(v); };
+    constexpr auto h1 = LossPart::h1, h2 = LossPart::h2;
     // With even and odd parts under transposition I(P) = 2 h1+ P h2+ - 2 h1- P h2-. Where a matrix is
     // symmetric, or both are up to their rounding, the second product is below the rounding of the first.
     Tensor<T> even_x = combined(x, h1, 1, 1), even_y = combined(y, h2, 0.5, 0.5);
@@ -125,43 +147,34 @@ public:
   /// negative. What rounding leaves below 0 is cut off.
   [[nodiscard]] double value(View<const T> plan, const Tensor<T>& interaction) const {
     const Marginals of(be_, plan);
-    const double alone = form(x_, of.rows, [&](double u) { return loss_.f1(u); }) +
-                         form(y_, of.columns, [&](double v) { return loss_.f2(v); });
+    const double alone = form(x_, of.rows, LossPart::f1, false) + form(y_, of.columns, LossPart::f2, false);
     return std::max(0.0, alone - inner<T>(be_, interaction.view(), plan) / 2);
   }
   /// The size of the terms that cancel in E.
   [[nodiscard]] double size(const std::vector<double>& a, const std::vector<double>& b) const {
-    return form(x_, a, [&](double u) { return std::abs(loss_.f1(u)); }) +
-           form(y_, b, [&](double v) { return std::abs(loss_.f2(v)); });
+    return form(x_, a, LossPart::f1, true) + form(y_, b, LossPart::f2, true);
   }
   /// u [n] and v [m] with dE/dP_ij = u_i + v_j - I_ij for plans with the marginals a and b.
   [[nodiscard]] std::vector<double> row_slope(const std::vector<double>& a) const {
-    return twofold(x_, a, [&](double u) { return loss_.f1(u); });
+    return twofold(x_, a, LossPart::f1);
   }
   [[nodiscard]] std::vector<double> column_slope(const std::vector<double>& b) const {
-    return twofold(y_, b, [&](double v) { return loss_.f2(v); });
+    return twofold(y_, b, LossPart::f2);
   }
 
   /// dE/dX [n,n] and dE/dY [m,m] times `factor`, every entry on its own, the plan held.
   void gradients(View<const T> plan, double factor, Tensor<T>& dx, Tensor<T>& dy) const {
     const index_t n = plan.rows(), m = plan.cols();
     const Marginals of(be_, plan);
-    const Tensor<T> h1 = combined(
-        x_, [&](double u) { return loss_.h1(u); }, 1, 0);
-    const Tensor<T> h2 = combined(
-        y_, [&](double v) { return loss_.h2(v); }, 1, 0);
+    const Tensor<T> h1 = combined(x_, LossPart::h1, 1, 0), h2 = combined(y_, LossPart::h2, 1, 0);
     Tensor<T> half(Shape{n, m});
     dx = Tensor<T>(Shape{n, n}), dy = Tensor<T>(Shape{m, m});
     parallel_gemm<B, T>(be_, plan, Transpose::no, h2.view(), Transpose::no, half.view(), Write::overwrite);
     parallel_gemm<B, T>(be_, half.view(), Transpose::no, plan, Transpose::yes, dx.view(), Write::overwrite);
     parallel_gemm<B, T>(be_, h1.view(), Transpose::no, plan, Transpose::no, half.view(), Write::overwrite);
     parallel_gemm<B, T>(be_, plan, Transpose::yes, half.view(), Transpose::no, dy.view(), Write::overwrite);
-    finish(
-        x_, of.rows, factor, [&](double u) { return loss_.df1(u); }, [&](double u) { return loss_.dh1(u); },
-        dx);
-    finish(
-        y_, of.columns, factor, [&](double v) { return loss_.df2(v); },
-        [&](double v) { return loss_.dh2(v); }, dy);
+    finish(x_, of.rows, factor, LossPart::df1, LossPart::dh1, dx);
+    finish(y_, of.columns, factor, LossPart::df2, LossPart::dh2, dy);
   }
 
 private:
@@ -175,15 +188,19 @@ private:
     return {std::move(matrix), {}};
   }
   [[nodiscard]] static double largest(const Tensor<T>& matrix) {
-    return static_cast<double>(as_eigen(matrix).cwiseAbs().maxCoeff());
+    T most{0};
+    for (const T v : matrix) most = std::max(most, std::abs(v));
+    return static_cast<double>(most);
   }
   /// here h(C) + there h(C)^T
-  template <class H> Tensor<T> combined(View<const T> cost, H&& h, double here, double there) const {
+  Tensor<T> combined(View<const T> cost, LossPart h, double here, double there) const {
     Tensor<T> out(cost.shape);
     for_each_row(be_, cost.rows(), [&](index_t i) {
+      const ArenaScope scope(be_.arena());
+      const double *row = part(h, cost.row(i), cost.cols()),
+                   *column = there != 0 ? of_column(h, cost, i) : row;
       for (index_t k = 0; k < cost.cols(); ++k)
-        out(i, k) = static_cast<T>(here * h(static_cast<double>(cost(i, k))) +
-                                   (there != 0 ? there * h(static_cast<double>(cost(k, i))) : 0));
+        out(i, k) = static_cast<T>(here * row[k] + (there != 0 ? there * column[k] : 0));
     });
     return out;
   }
@@ -210,41 +227,54 @@ private:
     multiply(*a.v, b, right, Write::overwrite);
     multiply(a.u, right, out, write);
   }
-  /// w^T f(C) w
-  template <class F>
-  [[nodiscard]] double form(View<const T> cost, const std::vector<double>& w, F&& f) const {
-    return sum_entries(be_, cost.rows(), cost.cols(), [&](index_t i, index_t k) {
-      return w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)] *
-             f(static_cast<double>(cost(i, k)));
+  /// A part of the loss of a row of costs, in the arena.
+  [[nodiscard]] double* part(LossPart which, const T* costs, index_t count) const {
+    double* const out = be_.arena().template array<double>(count);
+    loss_.apply(which, costs, count, out);
+    return out;
+  }
+  [[nodiscard]] double* of_column(LossPart which, View<const T> cost, index_t i) const {
+    T* const costs = be_.arena().template array<T>(cost.rows());
+    for (index_t k = 0; k < cost.rows(); ++k) costs[k] = cost(k, i);
+    return part(which, costs, cost.rows());
+  }
+  /// w^T f(C) w, or |f(C)| in between
+  [[nodiscard]] double form(View<const T> cost, const std::vector<double>& w, LossPart f, bool sizes) const {
+    return sum_rows(be_, cost.rows(), [&](index_t i) {
+      const ArenaScope scope(be_.arena());
+      double* const of = part(f, cost.row(i), cost.cols());
+      for (index_t k = 0; sizes && k < cost.cols(); ++k) of[k] = std::abs(of[k]);
+      const double weight = w[static_cast<std::size_t>(i)], *other = w.data();
+      return sum_row(cost.cols(), [=](index_t k) { return weight * other[k] * of[k]; });
     });
   }
   /// (f(C) + f(C)^T) w
-  template <class F>
-  [[nodiscard]] std::vector<double> twofold(View<const T> cost, const std::vector<double>& w, F&& f) const {
+  [[nodiscard]] std::vector<double> twofold(View<const T> cost, const std::vector<double>& w,
+                                            LossPart f) const {
     std::vector<double> out(w.size(), 0);
     for_each_row(be_, cost.rows(), [&](index_t i) {
-      for (index_t k = 0; k < cost.cols(); ++k)
-        out[static_cast<std::size_t>(i)] +=
-            w[static_cast<std::size_t>(k)] *
-            (f(static_cast<double>(cost(i, k))) + f(static_cast<double>(cost(k, i))));
+      const ArenaScope scope(be_.arena());
+      const double *row = part(f, cost.row(i), cost.cols()), *column = of_column(f, cost, i);
+      out[static_cast<std::size_t>(i)] =
+          sum_row(cost.cols(), [=, of = w.data()](index_t k) { return of[k] * (row[k] + column[k]); });
     });
     return out;
   }
   /// out = factor (f'(C) w w^T - h'(C) out), entry by entry
-  template <class F, class H>
-  void finish(View<const T> cost, const std::vector<double>& w, double factor, F&& df, H&& dh,
+  void finish(View<const T> cost, const std::vector<double>& w, double factor, LossPart df, LossPart dh,
               Tensor<T>& out) const {
     for_each_row(be_, cost.rows(), [&](index_t i) {
+      const ArenaScope scope(be_.arena());
+      const double *f = part(df, cost.row(i), cost.cols()), *h = part(dh, cost.row(i), cost.cols());
       for (index_t k = 0; k < cost.cols(); ++k) {
-        const double c = static_cast<double>(cost(i, k));
         const double mass = w[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(k)];
-        out(i, k) = static_cast<T>(factor * (df(c) * mass - dh(c) * static_cast<double>(out(i, k))));
+        out(i, k) = static_cast<T>(factor * (f[k] * mass - h[k] * static_cast<double>(out(i, k))));
       }
     });
   }
 
   const B& be_;
-  L loss_;
+  const LossRows<T>& loss_;
   View<const T> x_, y_;
   Factor even_x_, even_y_, odd_x_, odd_y_;
 };
@@ -259,8 +289,9 @@ template <class B, DistortionLoss L = SquareLoss, class T = typename B::compute_
 [[nodiscard]] double distortion(const B& be, std::type_identity_t<View<const T>> x,
                                 std::type_identity_t<View<const T>> y,
                                 std::type_identity_t<View<const T>> plan, const L& loss = {}) {
-  detail::check_within("x", x, loss);
-  detail::check_within("y", y, loss);
+  const detail::LossRowsOf<T, L> rows(loss);
+  detail::check_within("x", x, rows.least());
+  detail::check_within("y", y, rows.least());
   if (plan.shape.rank() != 2 || plan.rows() != x.rows() || plan.cols() != y.rows())
     throw ShapeError(
         sbi::text("distortion: the plan is ", plan.shape, "; want [", x.rows(), ",", y.rows(), "]"));
@@ -269,7 +300,7 @@ template <class B, DistortionLoss L = SquareLoss, class T = typename B::compute_
       if (!is_finite(plan(i, j)) || plan(i, j) < 0)
         throw ValueError(
             sbi::text("distortion: plan[", i, ",", j, "] = ", plan(i, j), "; want >= 0 and finite"));
-  const detail::Distortion<B, T, L> of(be, x, y, loss);
+  const detail::Distortion<B, T> of(be, x, y, rows);
   Tensor<T> interaction;
   of.interaction(plan, interaction);
   return of.value(plan, interaction);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Losses between two costs, whose sum over a plan is the distortion of distortion.hpp.
 #pragma once
+#include <sbi/core/shape.hpp>
+
 #include <cmath>
 #include <concepts>
 #include <limits>
@@ -54,5 +56,45 @@ struct KullbackLeiblerLoss {
   double dh2(double v) const { return 1 / (v + shift); }
   double least() const { return 0 - shift; }
 };
+
+namespace detail {
+/// A function of a loss.
+enum class LossPart { f1, f2, h1, h2, df1, df2, dh1, dh2 };
+
+/// A loss by rows of costs: the solvers are compiled once, whatever the loss, and pay one call a row.
+template <class T> struct LossRows {
+  virtual ~LossRows() = default;
+  virtual void apply(LossPart part, const T* costs, index_t count, double* out) const = 0;
+  [[nodiscard]] virtual double least() const = 0;
+};
+template <class T, DistortionLoss L> struct LossRowsOf final : LossRows<T> {
+  explicit LossRowsOf(const L& of) : loss(of) {}
+  void apply(LossPart part, const T* costs, index_t count, double* out) const override {
+    const auto each = [&](auto&& f) {
+      for (index_t k = 0; k < count; ++k) out[k] = f(static_cast<double>(costs[k]));
+    };
+    switch (part) {
+    case LossPart::f1:
+      return each([this](double u) { return loss.f1(u); });
+    case LossPart::f2:
+      return each([this](double v) { return loss.f2(v); });
+    case LossPart::h1:
+      return each([this](double u) { return loss.h1(u); });
+    case LossPart::h2:
+      return each([this](double v) { return loss.h2(v); });
+    case LossPart::df1:
+      return each([this](double u) { return loss.df1(u); });
+    case LossPart::df2:
+      return each([this](double v) { return loss.df2(v); });
+    case LossPart::dh1:
+      return each([this](double u) { return loss.dh1(u); });
+    case LossPart::dh2:
+      return each([this](double v) { return loss.dh2(v); });
+    }
+  }
+  [[nodiscard]] double least() const override { return loss.least(); }
+  L loss;
+};
+} // namespace detail
 
 } // namespace sbi::ot

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 namespace sbi::ot {
@@ -111,8 +112,9 @@ void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
 }
 
 /// Steps from the start, or from all of them.
-template <class P, class T, class Step>
-[[nodiscard]] FusedResult<T> descend(const P& problem, View<const T> start, Step&& step) {
+template <class P, class T>
+[[nodiscard]] FusedResult<T> descend(const P& problem, View<const T> start,
+                                     const std::type_identity_t<std::function<void(FusedState<T>&)>>& step) {
   const FusedOptions& o = problem.options;
   const auto advance = [&](FusedState<T>& s, int limit) {
     for (; !s.settled && s.iterations < limit; ++s.iterations) step(s);
@@ -154,7 +156,8 @@ exact_fused(const B& be, std::type_identity_t<View<const T>> cost, std::type_ide
             std::type_identity_t<View<const T>> y, std::type_identity_t<std::span<const T>> a,
             std::type_identity_t<std::span<const T>> b, const FusedOptions& options, const L& loss = {},
             std::type_identity_t<View<const T>> start = {}) {
-  const detail::FusedProblem<B, T, L> problem(be, cost, x, y, a, b, options, loss, 0);
+  const detail::LossRowsOf<T, L> rows(loss);
+  const detail::FusedProblem<B, T> problem(be, cost, x, y, a, b, options, rows, 0);
   return detail::descend(problem, start,
                          [&](detail::FusedState<T>& s) { detail::conditional_gradient_step(problem, s); });
 }
@@ -169,7 +172,8 @@ entropic_fused(const B& be, std::type_identity_t<View<const T>> cost, std::type_
                std::type_identity_t<View<const T>> start = {}) {
   const SinkhornOptions& run = options.sinkhorn;
   detail::check_balanced("fused", run);
-  const detail::FusedProblem<B, T, L> problem(be, cost, x, y, a, b, options, loss, run.epsilon);
+  const detail::LossRowsOf<T, L> rows(loss);
+  const detail::FusedProblem<B, T> problem(be, cost, x, y, a, b, options, rows, run.epsilon);
   return detail::descend(problem, start,
                          [&](detail::FusedState<T>& s) { detail::entropic_step(problem, run, s); });
 }
@@ -186,7 +190,8 @@ proximal_fused(const B& be, std::type_identity_t<View<const T>> cost, std::type_
                std::type_identity_t<View<const T>> start = {}) {
   const SinkhornOptions& run = options.sinkhorn;
   detail::check_balanced("fused", run);
-  const detail::FusedProblem<B, T, L> problem(be, cost, x, y, a, b, options, loss, 0);
+  const detail::LossRowsOf<T, L> rows(loss);
+  const detail::FusedProblem<B, T> problem(be, cost, x, y, a, b, options, rows, 0);
   return detail::descend(problem, start,
                          [&](detail::FusedState<T>& s) { detail::proximal_step(problem, run, s); });
 }

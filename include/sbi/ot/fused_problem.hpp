@@ -8,13 +8,14 @@
 // starts to a stationary point, where the gradient G = (1 - alpha) M + alpha dE/dP has f_i + g_j <= G_ij.
 // For clouds under squared Euclidean costs `entropic_gromov` needs no matrices within the spaces.
 #pragma once
-#include <sbi/core/adapt.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/ot/distortion.hpp>
-#include <sbi/ot/line.hpp>
+#include <sbi/ot/plan_starts.hpp>
 #include <sbi/ot/sinkhorn.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -67,67 +68,16 @@ template <class T> struct FusedState {
   bool settled = false, inner = false; ///< inner: the last inner problem is solved
 };
 
-/// A non-negative matrix made a plan of these marginals (Altschuler, Weed, Rigollet 2017, algorithm 2): what
-/// is too much is scaled away, what is missing then is shared out.
-template <class T>
-void round_to_marginals(const std::vector<double>& a, const std::vector<double>& b, Tensor<T>& plan) {
-  const Eigen::Map<const Eigen::ArrayXd> want_rows(a.data(), plan.rows()),
-      want_columns(b.data(), plan.cols());
-  const auto factor = [](const Eigen::ArrayXd& have, const auto& want) {
-    return (have > want).select(want / have, Eigen::ArrayXd::Ones(have.size())).eval();
-  };
-  Eigen::ArrayXXd p = as_eigen(plan).template cast<double>();
-  p.colwise() *= factor(p.rowwise().sum(), want_rows);
-  p.rowwise() *= factor(p.colwise().sum().transpose(), want_columns).transpose();
-  const Eigen::VectorXd rows = (want_rows - p.rowwise().sum()).max(0);
-  const Eigen::VectorXd columns = (want_columns - p.colwise().sum().transpose()).max(0);
-  if (rows.sum() > 0) p.matrix() += rows / rows.sum() * columns.transpose();
-  as_eigen(plan) = p.matrix().template cast<T>();
-}
-
-/// The plan that fills the sinks, in their order, from the sources, in theirs.
-template <class T>
-[[nodiscard]] Tensor<T> in_order(const std::vector<double>& a, const std::vector<double>& b,
-                                 const std::vector<index_t>& rows, const std::vector<index_t>& columns) {
-  Tensor<T> out(Shape{static_cast<index_t>(a.size()), static_cast<index_t>(b.size())});
-  const auto places = [](const std::vector<index_t>& order) {
-    std::vector<Place> of;
-    for (const index_t which : order) of.push_back({0, which}); // the walk asks for the order alone
-    return of;
-  };
-  const std::vector<Place> x = places(rows), y = places(columns);
-  walk_line(x.data(), out.rows(), y.data(), out.cols(), a.data(), b.data(),
-            std::accumulate(a.begin(), a.end(), 0.0), [&](index_t i, index_t j, double mass, Used) {
-              out(rows[static_cast<std::size_t>(i)], columns[static_cast<std::size_t>(j)]) =
-                  static_cast<T>(mass);
-            });
-  return out;
-}
-
-/// The indices of the points in the order of their mean cost to the others.
-template <class T>
-[[nodiscard]] std::vector<index_t> by_eccentricity(View<const T> cost, const std::vector<double>& weight) {
-  std::vector<double> mean(weight.size(), 0);
-  std::vector<index_t> out(weight.size());
-  for (index_t i = 0; i < cost.rows(); ++i)
-    for (index_t k = 0; k < cost.cols(); ++k)
-      mean[static_cast<std::size_t>(i)] +=
-          weight[static_cast<std::size_t>(k)] * static_cast<double>(cost(i, k));
-  std::iota(out.begin(), out.end(), 0);
-  std::stable_sort(out.begin(), out.end(), [&](index_t i, index_t k) {
-    return mean[static_cast<std::size_t>(i)] < mean[static_cast<std::size_t>(k)];
-  });
-  return out;
-}
-
 /// A checked problem with its options. `epsilon`: of the entropy that is part of the objective, or 0.
-template <class B, class T, DistortionLoss L> class FusedProblem {
+template <class B, class T> class FusedProblem {
 public:
   FusedProblem(const B& backend, View<const T> m, View<const T> cost_x, View<const T> cost_y,
-               std::span<const T> wa, std::span<const T> wb, const FusedOptions& o, const L& loss, double eps)
+               std::span<const T> wa, std::span<const T> wb, const FusedOptions& o, const LossRows<T>& loss,
+               double eps)
       : be(backend), options(o), cost(m), x(cost_x), y(cost_y),
-        weight_a((check_within("x", x, loss), "a"), wa, x.rows()),
-        weight_b((check_within("y", y, loss), "b"), wb, y.rows()), energy(be, x, y, loss), epsilon(eps) {
+        weight_a((check_within("x", x, loss.least()), "a"), wa, x.rows()),
+        weight_b((check_within("y", y, loss.least()), "b"), wb, y.rows()), energy(be, x, y, loss),
+        epsilon(eps) {
     check_options();
     if (!cost) options.alpha = 1;
     mass_a = weight_a.mass, mass_b = weight_b.mass;
@@ -137,10 +87,13 @@ public:
     row_slope_ = energy.row_slope(weight_a.value), column_slope_ = energy.column_slope(weight_b.value);
     size = options.alpha * energy.size(weight_a.value, weight_b.value);
     if (cost)
-      size += (1 - options.alpha) * sum_entries(be, x.rows(), y.rows(), [&](index_t i, index_t j) {
-                return weight_a.value[static_cast<std::size_t>(i)] *
-                       weight_b.value[static_cast<std::size_t>(j)] *
-                       std::abs(static_cast<double>(cost(i, j)));
+      size += (1 - options.alpha) * sum_rows(be, x.rows(), [&](index_t i) {
+                const double weight = weight_a.value[static_cast<std::size_t>(i)],
+                             *other = weight_b.value.data();
+                const T* const row = cost.row(i);
+                return sum_row(y.rows(), [=](index_t j) {
+                  return weight * other[j] * std::abs(static_cast<double>(row[j]));
+                });
               });
     smallest = std::max(options.absolute_tolerance,
                         64 * static_cast<double>(std::numeric_limits<T>::epsilon()) * size);
@@ -170,11 +123,7 @@ public:
   }
   /// KL(P | a x b) of a plan.
   [[nodiscard]] double entropy(const Tensor<T>& plan) const {
-    return sum_entries(be, x.rows(), y.rows(), [&](index_t i, index_t j) {
-      const double p = static_cast<double>(plan(i, j)), q = weight_a.value[static_cast<std::size_t>(i)] *
-                                                            weight_b.value[static_cast<std::size_t>(j)];
-      return (p > 0 && q > 0 ? p * std::log(p / q) : 0) - p + q;
-    });
+    return plan_entropy<B, T>(be, plan.view(), weight_a.value, weight_b.value, true);
   }
   /// F(P) and the objective of the state's plan.
   void measure(FusedState<T>& s) const {
@@ -195,22 +144,31 @@ public:
   /// P <- P + step (Q - P), the same for I, which is linear.
   static void mix(FusedState<T>& s, const Tensor<T>& plan, const Tensor<T>& interaction, double step) {
     const T w = static_cast<T>(step);
-    as_eigen(s.plan) = (1 - w) * as_eigen(s.plan) + w * as_eigen(plan);
-    as_eigen(s.interaction) = (1 - w) * as_eigen(s.interaction) + w * as_eigen(interaction);
+    const auto towards = [w](const Tensor<T>& other, Tensor<T>& out) {
+      const T* const from = other.data();
+      T* const to = out.data();
+      for (index_t k = 0; k < out.size(); ++k) to[k] = (1 - w) * to[k] + w * from[k];
+    };
+    towards(plan, s.plan), towards(interaction, s.interaction);
   }
   /// <G, P - Q> for another plan Q.
   [[nodiscard]] double gain(const Tensor<T>& slope, const FusedState<T>& s, const Tensor<T>& plan) const {
-    return sum_entries(be, x.rows(), y.rows(), [&](index_t i, index_t j) {
-      return static_cast<double>(slope(i, j)) *
-             (static_cast<double>(s.plan(i, j)) - static_cast<double>(plan(i, j)));
+    return sum_rows(be, x.rows(), [&](index_t i) {
+      const T *g = slope.row(i), *p = s.plan.row(i), *q = plan.row(i);
+      return sum_row(y.rows(), [=](index_t j) {
+        return static_cast<double>(g[j]) * (static_cast<double>(p[j]) - static_cast<double>(q[j]));
+      });
     });
   }
   /// The second-order term of F on the way to another plan: F(P + s D) = F(P) + s <G, D> + s^2 bend.
   [[nodiscard]] double bend(const FusedState<T>& s, const Tensor<T>& plan,
                             const Tensor<T>& interaction) const {
-    return -options.alpha / 2 * sum_entries(be, x.rows(), y.rows(), [&](index_t i, index_t j) {
-      return (static_cast<double>(interaction(i, j)) - static_cast<double>(s.interaction(i, j))) *
-             (static_cast<double>(plan(i, j)) - static_cast<double>(s.plan(i, j)));
+    return -options.alpha / 2 * sum_rows(be, x.rows(), [&](index_t i) {
+      const T *u = interaction.row(i), *v = s.interaction.row(i), *p = plan.row(i), *q = s.plan.row(i);
+      return sum_row(y.rows(), [=](index_t j) {
+        return (static_cast<double>(u[j]) - static_cast<double>(v[j])) *
+               (static_cast<double>(p[j]) - static_cast<double>(q[j]));
+      });
     });
   }
 
@@ -219,7 +177,7 @@ public:
     energy.gradients(s.plan.view(), options.alpha, out.dx, out.dy);
     if (cost) {
       out.dcost = s.plan;
-      as_eigen(out.dcost) *= static_cast<T>(1 - options.alpha);
+      for (T& v : out.dcost) v *= static_cast<T>(1 - options.alpha);
     }
     const auto share = [](const Weights<T>& w, double mass, const std::vector<double>& multiplier) {
       const double mean = std::inner_product(w.value.begin(), w.value.end(), multiplier.begin(), 0.0);
@@ -233,13 +191,13 @@ public:
   /// A given start as a plan.
   [[nodiscard]] Tensor<T> as_plan(View<const T> given) const {
     check_matrix("start", given);
-    Tensor<T> out(given.shape);
-    as_eigen(out) = as_eigen(given);
-    const double mass = as_eigen(out).template cast<double>().sum();
-    if (!(as_eigen(out).minCoeff() >= 0 && mass > 0))
-      throw ValueError(sbi::text("fused: start has the least entry ", as_eigen(out).minCoeff(),
-                                 " and the sum ", mass, "; want >= 0 and > 0"));
-    as_eigen(out) /= static_cast<T>(mass);
+    Tensor<T> out = copied(given);
+    const T least = *std::min_element(out.begin(), out.end());
+    const double mass = std::accumulate(out.begin(), out.end(), 0.0);
+    if (!(least >= 0 && mass > 0))
+      throw ValueError(sbi::text("fused: start has the least entry ", least, " and the sum ", mass,
+                                 "; want >= 0 and > 0"));
+    for (T& v : out) v /= static_cast<T>(mass);
     round_to_marginals(weight_a.value, weight_b.value, out);
     return out;
   }
@@ -271,7 +229,7 @@ public:
   FusedOptions options;
   View<const T> cost, x, y;
   Weights<T> weight_a, weight_b;
-  Distortion<B, T, L> energy;
+  Distortion<B, T> energy;
   double epsilon, mass_a = 1, mass_b = 1, size = 0, smallest = 0;
   std::vector<T> a, b;
 

@@ -12,11 +12,16 @@
 // so that A <- M / 2 and P <- Sinkhorn(c_A) in turn are exact block descent: the objective never rises. c_A
 // is a dot product of dy + 1 coordinates: large clouds need no matrix, neither within nor between them.
 #pragma once
-#include <sbi/core/adapt.hpp>
+#include <sbi/ot/dense.hpp>
 #include <sbi/ot/plan_gradient.hpp>
 #include <sbi/ot/sinkhorn.hpp>
 
-#include <Eigen/Eigenvalues>
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace sbi::ot {
 
@@ -33,7 +38,7 @@ template <class T> struct GromovResult {
   double objective = 0;   ///< E(P) + eps KL(P | a x b)
   DotForm<T> cost;        ///< c_A, the linear problem whose plan this is; see `stored_cost`
   SinkhornResult<T> plan; ///< its potentials; see `transport_plan`
-  Eigen::MatrixXd moment; ///< [dx,dy] A = X^T P Y / 2 about the means
+  Tensor<double> moment;  ///< [dx,dy] A = X^T P Y / 2 about the means
   Tensor<T> dx, dy;       ///< [n,dx], [m,dy] gradients of the objective
   int iterations = 0;
   /// Whether the objective has settled and the last inner problem has reached its tolerance.
@@ -59,29 +64,32 @@ template <class T> struct CentredCloud {
   Tensor<T> points;
   Weights<T> weights;
   std::vector<double> square; ///< |x_i|^2
-  Eigen::VectorXd mean;       ///< that was taken out
-  Eigen::MatrixXd covariance;
+  Column mean;                ///< that was taken out
+  Matrix covariance;
   double m2 = 0, m4 = 0;
 
   CentredCloud(View<const T> x, Weights<T> a)
       : points(x.shape), weights(std::move(a)), square(weights.value.size(), 0),
-        mean(Eigen::VectorXd::Zero(x.cols())), covariance(Eigen::MatrixXd::Zero(x.cols(), x.cols())) {
+        mean(static_cast<std::size_t>(x.cols()), 0), covariance(Shape{x.cols(), x.cols()}) {
     const index_t n = x.rows(), d = x.cols();
     weights.scale(1 / weights.mass);
     const std::vector<double>& weight = weights.value;
     for (index_t i = 0; i < n; ++i)
       for (index_t k = 0; k < d; ++k)
-        mean[k] += weight[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
-    Eigen::VectorXd p(d);
+        mean[static_cast<std::size_t>(k)] +=
+            weight[static_cast<std::size_t>(i)] * static_cast<double>(x(i, k));
+    Column of(mean.size());
+    double* const p = of.data();
     for (index_t i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
       for (index_t k = 0; k < d; ++k) {
-        p[k] = static_cast<double>(x(i, k)) - mean[k];
+        p[k] = static_cast<double>(x(i, k)) - mean[static_cast<std::size_t>(k)];
         points(i, k) = static_cast<T>(p[k]);
       }
-      square[at] = p.squaredNorm();
+      square[at] = dot(of, of);
       m2 += weight[at] * square[at], m4 += weight[at] * square[at] * square[at];
-      covariance += weight[at] * p * p.transpose();
+      for (index_t k = 0; k < d; ++k)
+        for (index_t l = 0; l < d; ++l) covariance(k, l) += weight[at] * p[k] * p[l];
     }
   }
   [[nodiscard]] index_t size() const { return points.rows(); }
@@ -95,9 +103,8 @@ template <class T> struct CentredCloud {
     }
     return out;
   }
-  [[nodiscard]] Eigen::MatrixXd matrix() const { return as_eigen(points).template cast<double>(); }
   /// sum_ik a_i a_k |x_i - x_k|^4
-  [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * covariance.squaredNorm(); }
+  [[nodiscard]] double self_cost() const { return 2 * m4 + 2 * m2 * m2 + 4 * squared_norm(covariance); }
 };
 
 /// Sinkhorn for a cost in dot-product form, stored or not as for points of as many coordinates.
@@ -114,13 +121,13 @@ template <class B, class T>
 
 /// P Z [n, columns of Z] for the plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps).
 template <class B, class T>
-[[nodiscard]] Eigen::MatrixXd plan_times(const B& be, const DotForm<T>& cost, const std::vector<T>& f,
-                                         const std::vector<T>& g, double eps, const Weights<T>& a,
-                                         const Weights<T>& b, const Tensor<T>& z) {
+[[nodiscard]] Matrix plan_times(const B& be, const DotForm<T>& cost, const std::vector<T>& f,
+                                const std::vector<T>& g, double eps, const Weights<T>& a, const Weights<T>& b,
+                                const Tensor<T>& z) {
   const index_t n = cost.q.rows(), m = z.rows(), width = z.cols();
   constexpr index_t chunk = 2048; // columns whose sums stay in T
   const std::vector<T> left = biases<T>(a.log, f, eps), right = biases<T>(b.log, g, eps);
-  Tensor<double> out(Shape{n, width});
+  Matrix out(Shape{n, width});
   be.for_each((n + row_block - 1) / row_block, [&](index_t block) {
     const FlushDenormals flush;
     const index_t first = block * row_block, rows = std::min(row_block, n - first);
@@ -142,26 +149,28 @@ template <class B, class T>
         for (index_t k = 0; k < width; ++k) out(first + r, k) += static_cast<double>(part(r, k));
     }
   });
-  return as_eigen(out);
+  return out;
 }
 
 /// Moments A = X^T P Y / 2 that pair the clouds' principal axes, with every choice of signs of the first few.
-template <class Matrix>
-[[nodiscard]] std::vector<Matrix> axis_pairings(const Matrix& covariance_x, const Matrix& covariance_y) {
-  const Eigen::SelfAdjointEigenSolver<Matrix> p(covariance_x), q(covariance_y);
-  const Eigen::Index dx = covariance_x.rows(), dy = covariance_y.rows(), axes = std::min(dx, dy);
-  const Eigen::Index free = std::min<Eigen::Index>(axes, 4);
-  std::vector<Matrix> out;
+template <class T>
+[[nodiscard]] std::vector<Tensor<T>> axis_pairings(const Tensor<T>& covariance_x,
+                                                   const Tensor<T>& covariance_y) {
+  const Eigensystem<T> p = eigensystem(covariance_x), q = eigensystem(covariance_y);
+  const index_t dx = covariance_x.rows(), dy = covariance_y.rows(), axes = std::min(dx, dy);
+  const index_t free = std::min<index_t>(axes, 4);
+  const Tensor<T> turned = transposed(q.vectors);
+  std::vector<Tensor<T>> out;
   for (unsigned signs = 0; signs < 1u << free; ++signs) {
-    Matrix m = Matrix::Zero(dx, dy);
-    for (Eigen::Index k = 0; k < axes; ++k) {
-      const double spread =
-          std::sqrt(std::max(0.0, p.eigenvalues()[dx - 1 - k] * q.eigenvalues()[dy - 1 - k]));
-      const double sign = k < free && (signs >> k & 1u) ? -1 : 1;
-      m +=
-          sign * spread / 2 * p.eigenvectors().col(dx - 1 - k) * q.eigenvectors().col(dy - 1 - k).transpose();
+    Tensor<T> scaled(Shape{dx, dy}); // axes of x as columns, where those of y have their partners
+    for (index_t k = 0; k < axes; ++k) {
+      const index_t at_x = dx - 1 - k, at_y = dy - 1 - k;
+      const T spread = std::sqrt(std::max(T{0}, p.values[static_cast<std::size_t>(at_x)] *
+                                                    q.values[static_cast<std::size_t>(at_y)]));
+      const T half = (k < free && (signs >> k & 1u) ? -spread : spread) / 2;
+      for (index_t i = 0; i < dx; ++i) scaled(i, at_y) = half * p.vectors(i, at_x);
     }
-    out.push_back(std::move(m));
+    out.push_back(product(scaled, turned));
   }
   return out;
 }
@@ -173,10 +182,10 @@ public:
       : be_(be), x_(x, a), y_(y, b), zx_(x_.lifted()), zy_(y_.lifted()),
         constant_(x_.self_cost() + y_.self_cost() - 4 * x_.m2 * y_.m2) {}
 
-  [[nodiscard]] std::vector<Eigen::MatrixXd> starts() const {
-    std::vector<Eigen::MatrixXd> out = axis_pairings(x_.covariance, y_.covariance);
+  [[nodiscard]] std::vector<Matrix> starts() const {
+    std::vector<Matrix> out = axis_pairings(x_.covariance, y_.covariance);
     // The product plan at times leads further down; between symmetric clouds it is a saddle, never left.
-    out.push_back(Eigen::MatrixXd::Zero(x_.covariance.rows(), y_.covariance.rows()));
+    out.emplace_back(Shape{x_.covariance.rows(), y_.covariance.rows()});
     return out;
   }
   /// One round from out.moment: the plan of its cost, the objective it gives and the next moment.
@@ -186,12 +195,14 @@ public:
     out.plan =
         solve_form(be_, out.cost, x_.weights, y_.weights, options, before.f.empty() ? nullptr : &before);
     double squares = 0; // sum_ij P_ij |x_i|^2 |y_j|^2
-    const Eigen::MatrixXd next = moment(out, options.epsilon, squares) / 2;
+    Matrix next = moment(out, options.epsilon, squares);
+    scale(next, 0.5);
     // E of the plan itself, whose moment is not the one that it was made for.
-    out.value = constant_ - 4 * squares - 32 * next.squaredNorm();
-    const double linear = -4 * squares - 64 * out.moment.cwiseProduct(next).sum(); // <P, c_A>
+    out.value = constant_ - 4 * squares - 32 * squared_norm(next);
+    const double linear = // <P, c_A>
+        -4 * squares - 64 * std::inner_product(next.begin(), next.end(), out.moment.begin(), 0.0);
     out.objective = out.value + out.plan.value - linear;
-    out.moment = next;
+    out.moment = std::move(next);
     ++out.iterations;
   }
   /// Gradients of the objective by the envelope theorem: plan and moment are held.
@@ -200,45 +211,52 @@ public:
     const Weights<T>&a = x_.weights, &b = y_.weights;
     out.dx = gradient(x_, y_.m2, plan_times(be_, out.cost, f, g, eps, a, b, zy_), out.moment);
     out.dy = gradient(y_, x_.m2, plan_times(be_, out.cost.transposed(), g, f, eps, b, a, zx_),
-                      out.moment.transpose());
+                      transposed(out.moment));
   }
 
 private:
-  [[nodiscard]] DotForm<T> cost(const Eigen::MatrixXd& a) const {
+  [[nodiscard]] DotForm<T> cost(const Matrix& a) const {
     const index_t n = x_.size(), m = y_.size(), d = y_.points.cols();
     DotForm<T> out{Tensor<T>(Shape{n, d + 1}), Tensor<T>(Shape{m, d + 1}),
                    std::vector<double>(static_cast<std::size_t>(n), 0),
                    std::vector<double>(static_cast<std::size_t>(m), 0)};
-    as_eigen(out.q).leftCols(d) = (32 * x_.matrix() * a).template cast<T>();
-    for (index_t i = 0; i < n; ++i) out.q(i, d) = static_cast<T>(4 * x_.square[static_cast<std::size_t>(i)]);
-    as_eigen(out.k) = as_eigen(zy_).leftCols(d + 1);
+    const Matrix paired = product(x_.points, a);
+    for (index_t i = 0; i < n; ++i) {
+      for (index_t k = 0; k < d; ++k) out.q(i, k) = static_cast<T>(32 * paired(i, k));
+      out.q(i, d) = static_cast<T>(4 * x_.square[static_cast<std::size_t>(i)]);
+    }
+    for (index_t j = 0; j < m; ++j) std::copy_n(zy_.row(j), d + 1, out.k.row(j));
     return out;
   }
   /// X^T P Y, and the sum of P_ij |x_i|^2 |y_j|^2.
-  [[nodiscard]] Eigen::MatrixXd moment(const GromovResult<T>& out, double eps, double& squares) const {
-    const Eigen::MatrixXd of =
-        plan_times(be_, out.cost, out.plan.f, out.plan.g, eps, x_.weights, y_.weights, zy_);
+  [[nodiscard]] Matrix moment(const GromovResult<T>& out, double eps, double& squares) const {
+    const Matrix of = plan_times(be_, out.cost, out.plan.f, out.plan.g, eps, x_.weights, y_.weights, zy_);
     const index_t d = y_.points.cols();
     squares = 0;
     for (index_t i = 0; i < x_.size(); ++i) squares += x_.square[static_cast<std::size_t>(i)] * of(i, d);
-    return x_.matrix().transpose() * of.leftCols(d);
+    return transposed_product(x_.points, of, d);
   }
   /// `of`: sum_j P_ij (y_j, |y_j|^2, 1) of every row.
-  [[nodiscard]] static Tensor<T> gradient(const CentredCloud<T>& x, double m2_y, const Eigen::MatrixXd& of,
-                                          const Eigen::MatrixXd& moment) {
-    const Eigen::Index d = of.cols() - 2;
-    const Eigen::MatrixXd points = x.matrix();
-    const Eigen::Map<const Eigen::VectorXd> weight(x.weights.value.data(), x.size()),
-        square(x.square.data(), x.size());
-    // Of K, then of <P, c_A>.
-    Eigen::MatrixXd all =
-        weight.asDiagonal() *
-        (8 * (square.array() + x.m2 - m2_y).matrix().asDiagonal() * points + 16 * points * x.covariance);
-    all -= 8 * of.col(d).asDiagonal() * points + 32 * of.leftCols(d) * moment.transpose();
-    const Eigen::RowVectorXd drift = all.colwise().sum(); // centring takes out what moves all points alike
-    all -= weight * drift;
+  [[nodiscard]] static Tensor<T> gradient(const CentredCloud<T>& x, double m2_y, const Matrix& of,
+                                          const Matrix& moment) {
+    const index_t n = x.size(), d = x.points.cols(), square = of.cols() - 2;
+    const Matrix spread = product(x.points, x.covariance), paired = product(of, transposed(moment));
+    Matrix all(Shape{n, d});
+    Column drift(static_cast<std::size_t>(d), 0); // centring takes out what moves all points alike
+    for (index_t i = 0; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const double w = x.weights.value[at], own = 8 * (x.square[at] + x.m2 - m2_y);
+      for (index_t k = 0; k < d; ++k) { // of K, then of <P, c_A>
+        const double p = static_cast<double>(x.points(i, k));
+        all(i, k) = w * (own * p + 16 * spread(i, k)) - (8 * of(i, square) * p + 32 * paired(i, k));
+        drift[static_cast<std::size_t>(k)] += all(i, k);
+      }
+    }
     Tensor<T> out(x.points.shape());
-    as_eigen(out) = all.template cast<T>();
+    for (index_t i = 0; i < n; ++i)
+      for (index_t k = 0; k < d; ++k)
+        out(i, k) = static_cast<T>(all(i, k) - x.weights.value[static_cast<std::size_t>(i)] *
+                                                   drift[static_cast<std::size_t>(k)]);
     return out;
   }
 
@@ -275,7 +293,7 @@ entropic_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_id
                                             Weights<T>("b", b, y.rows()));
 
   GromovResult<T> best;
-  for (const Eigen::MatrixXd& start : problem.starts()) {
+  for (const Tensor<double>& start : problem.starts()) {
     GromovResult<T> trial;
     trial.moment = start;
     for (int i = 0; i < std::min(options.trial_iterations, options.max_iterations); ++i)

@@ -76,7 +76,7 @@ public:
       if (!is_finite(space.share) || space.share < 0)
         throw ValueError(
             sbi::text("gromov barycentre: share ", s, " = ", space.share, "; want >= 0 and finite"));
-      check_within(sbi::text("space ", s, ": C").c_str(), space.cost, loss);
+      check_within(sbi::text("space ", s, ": C").c_str(), space.cost, loss.least());
       weights_.emplace_back("of a space", space.weights, space.cost.rows());
       weights_.back().scale(1 / weights_.back().mass);
       const View<const T> features = space.features, front = spaces[0].features;
@@ -124,7 +124,7 @@ public:
   /// From given costs; without features the first round's plans are those of the costs alone.
   [[nodiscard]] State start(View<const T> cost, View<const T> features) const {
     const auto n = static_cast<index_t>(p_.size());
-    check_within("start", cost, loss_);
+    check_within("start", cost, loss_.least());
     const bool wanted = static_cast<bool>(spaces_[0].features);
     if (cost.rows() != n)
       throw ShapeError(sbi::text("gromov barycentre: start is ", cost.shape, "; want [", n, ",", n, "]"));
@@ -133,12 +133,8 @@ public:
       throw ShapeError(sbi::text("gromov barycentre: start's features are ", features.shape,
                                  "; want none or [", n, ",d] as the spaces'"));
     State out;
-    out.cost = Tensor<T>(cost.shape);
-    as_eigen(out.cost) = as_eigen(cost);
-    if (features) {
-      out.features = Tensor<T>(features.shape);
-      as_eigen(out.features) = as_eigen(features);
-    }
+    out.cost = copied(cost);
+    if (features) out.features = copied(features);
     out.plans.resize(share_.size());
     return out;
   }
@@ -196,11 +192,10 @@ private:
   /// The entries that are best for the state's plans.
   void entries(State& s) const {
     const auto n = static_cast<index_t>(p_.size());
-    EigenMatrix<double> mean = EigenMatrix<double>::Zero(n, n), mass = mean;
     const bool featured = static_cast<bool>(spaces_[0].features);
-    EigenMatrix<double> features;
-    Eigen::VectorXd weight = Eigen::VectorXd::Zero(n);
-    if (featured) features = EigenMatrix<double>::Zero(n, spaces_[0].features.cols());
+    Tensor<double> mean(Shape{n, n}), mass(mean.shape()),
+        features(Shape{n, featured ? spaces_[0].features.cols() : 0});
+    std::vector<double> weight(p_.size(), 0);
     for (std::size_t k = 0; k < share_.size(); ++k) {
       if (s.plans[k].size() == 0) continue;
       const View<const T> plan = std::as_const(s.plans[k]).view(), cost = spaces_[k].cost;
@@ -212,11 +207,14 @@ private:
       parallel_gemm<B, T>(be_, half.view(), Transpose::no, plan, Transpose::yes, whole.view(),
                           Write::overwrite);
       const Marginals of(be_, plan);
-      const Eigen::Map<const Eigen::VectorXd> rows(of.rows.data(), n);
-      mean += share_[k] * as_eigen(whole).template cast<double>();
-      mass += share_[k] * rows * rows.transpose();
+      const std::vector<double>& rows = of.rows;
+      for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) {
+          mean(i, j) += share_[k] * static_cast<double>(whole(i, j));
+          mass(i, j) += share_[k] * rows[static_cast<std::size_t>(i)] * rows[static_cast<std::size_t>(j)];
+        }
       if (!featured) continue;
-      weight += share_[k] * rows;
+      for (std::size_t i = 0; i < rows.size(); ++i) weight[i] += share_[k] * rows[i];
       for (index_t i = 0; i < n; ++i)
         for (index_t j = 0; j < plan.cols(); ++j)
           for (index_t c = 0; c < features.cols(); ++c)
@@ -229,7 +227,9 @@ private:
         s.cost(i, j) = static_cast<T>(barycentre_entry(loss_, mean(i, j) / mass(i, j)));
     if (!featured) return;
     s.features = Tensor<T>(Shape{n, features.cols()});
-    as_eigen(s.features) = (weight.cwiseInverse().asDiagonal() * features).template cast<T>();
+    for (index_t i = 0; i < n; ++i)
+      for (index_t c = 0; c < features.cols(); ++c)
+        s.features(i, c) = static_cast<T>(features(i, c) / weight[static_cast<std::size_t>(i)]);
   }
   /// The objective of the state's plans, costs and features.
   void measure(State& s) const {
@@ -240,20 +240,15 @@ private:
       const View<const T> plan = std::as_const(s.plans[k]).view();
       const Tensor<T> between = distances(s, spaces_[k]);
       const double alpha = between.size() > 0 ? o_.fused.alpha : 1;
-      const Distortion<B, T, L> energy(be_, s.cost.view(), spaces_[k].cost, loss_);
+      const LossRowsOf<T, L> rows(loss_);
+      const Distortion<B, T> energy(be_, s.cost.view(), spaces_[k].cost, rows);
       Tensor<T> interaction;
       energy.interaction(plan, interaction);
       double& part = s.parts[k];
       part = alpha * energy.value(plan, interaction);
       if (between.size() > 0) part += (1 - alpha) * inner<T>(be_, between.view(), plan);
       if (o_.plans == GromovPlans::entropic)
-        part +=
-            o_.fused.sinkhorn.epsilon * sum_entries(be_, plan.rows(), plan.cols(), [&](index_t i, index_t j) {
-              const double t = static_cast<double>(plan(i, j)),
-                           q = target_.value[static_cast<std::size_t>(i)] *
-                               weights_[k].value[static_cast<std::size_t>(j)];
-              return (t > 0 && q > 0 ? t * std::log(t / q) : 0) - t + q;
-            });
+        part += o_.fused.sinkhorn.epsilon * plan_entropy(be_, plan, target_.value, weights_[k].value, true);
       s.objective += share_[k] * part;
       s.size += share_[k] * energy.size(target_.value, weights_[k].value);
     }

@@ -269,7 +269,8 @@ keypoint_guided(const B& be, const C& cost, std::type_identity_t<View<const T>> 
   }
   if (distorts) {
     Tensor<T> dwithin_x, dwithin_y; // from the whole plan: E needs no reduction here
-    detail::Distortion<B, T, SquareLoss>(be, within_x.view(), within_y.view(), {})
+    const detail::LossRowsOf<T, SquareLoss> square(SquareLoss{});
+    detail::Distortion<B, T>(be, within_x.view(), within_y.view(), square)
         .gradients(out.plan.view(), alpha, dwithin_x, dwithin_y);
     detail::add_within<B, C, T>(be, cost, dwithin_x.view(), x, out.dx);
     detail::add_within<B, C, T>(be, cost, dwithin_y.view(), y, out.dy);

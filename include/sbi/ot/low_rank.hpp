@@ -21,8 +21,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace sbi::ot {
@@ -85,12 +87,16 @@ template <class T>
   return out;
 }
 
+/// Which cluster there is that of each one here.
+template <class T>
+using MatchClusters = std::function<std::vector<index_t>(const Clusters<T>& x, const Clusters<T>& y)>;
+
 /// One problem: features of both clouds, an objective of their moment, and how to match clusters.
-template <class B, class T, class Objective, class Match>
+template <class B, class T>
 [[nodiscard]] LowRankResult<T> descend(const B& be, const Tensor<T>& f, const Tensor<T>& g,
                                        const CentredCloud<T>& x, const CentredCloud<T>& y, double length,
-                                       const Objective& objective, const LowRankOptions& options,
-                                       Match&& match) {
+                                       const MomentObjective& objective, const LowRankOptions& options,
+                                       const MatchClusters<T>& match) {
   const Weights<T>&a = x.weights, &b = y.weights;
   const DescentOptions run{.least = options.least_weight,
                            .first_step = options.step,
@@ -100,7 +106,7 @@ template <class B, class T, class Objective, class Match>
                                std::max(0.01 * options.tolerance, sizeof(T) == 4 ? 2e-6 : 1e-13),
                            .min_iterations = options.min_iterations,
                            .projection_iterations = options.projection_iterations};
-  const LowRankDescent<B, T, Objective> descent(be, f.view(), g.view(), a, b, objective, run);
+  const LowRankDescent<B, T> descent(be, f.view(), g.view(), a, b, objective, run);
 
   const auto start = [&](int k) {
     LogFactors<T> at;
@@ -126,7 +132,7 @@ template <class B, class T, class Objective, class Match>
       at.x = random_labels<T>(x.size(), options.rank, rng.split(3));
       at.y = random_labels<T>(y.size(), options.rank, rng.split(4));
     }
-    at.log_g = Eigen::VectorXd::Zero(options.rank);
+    at.log_g.assign(static_cast<std::size_t>(options.rank), 0);
     descent.settle(at);
     return at;
   };
@@ -144,12 +150,12 @@ template <class B, class T, class Objective, class Match>
 
   LowRankResult<T> out;
   out.iterations = tried + outcome.iterations, out.converged = outcome.converged;
-  const Eigen::VectorXd mass = write_factor(be, at.x, a, out.q).cwiseMax(std::numeric_limits<double>::min());
-  round_columns(be, b, write_factor(be, at.y, b, out.r), mass, out.r);
-  out.g.assign(mass.data(), mass.data() + mass.size());
-  at.log_g = mass.array().log();
-  at.mean_x = cross_moment<B, T>(be, f.view(), out.q.view());
-  at.mean_y = cross_moment<B, T>(be, g.view(), out.r.view());
+  out.g = write_factor(be, at.x, a, out.q);
+  for (double& mass : out.g) mass = std::max(mass, std::numeric_limits<double>::min());
+  round_columns(be, b, write_factor(be, at.y, b, out.r), out.g, out.r);
+  for (std::size_t k = 0; k < out.g.size(); ++k) at.log_g[k] = std::log(out.g[k]);
+  at.mean_x = cross_moment<B, T>(be, out.q.view(), f.view());
+  at.mean_y = cross_moment<B, T>(be, out.r.view(), g.view());
   descent.evaluate(at);
   out.value = at.value;
   const Tensor<T> ones_x(Shape{x.size(), 1}, std::vector<T>(a.value.size(), 1)),
@@ -185,14 +191,17 @@ low_rank_transport(const B& be, std::type_identity_t<View<const T>> x, std::type
   detail::check("low-rank transport", options, x.rows(), y.rows());
   const detail::CentredCloud<T> cx(x, wa), cy(y, wb);
   const double length = detail::length_of(cx, cy);
-  const detail::TransportObjective objective{(cx.m2 + cy.m2) / (length * length)};
-  LowRankResult<T> out = detail::descend(
+  const detail::TransportObjective objective((cx.m2 + cy.m2) / (length * length));
+  LowRankResult<T> out = detail::descend<B, T>(
       be, detail::features_of(cx, length, false), detail::features_of(cy, length, false), cx, cy, length,
       objective, options, [&](const detail::Clusters<T>& p, const detail::Clusters<T>& q) {
         return detail::assignment<T>(
             cost_matrix(be, SquaredEuclidean{}, p.centres.view(), q.centres.view()).view());
       });
-  out.value = wa.mass * (out.value * length * length + (cx.mean - cy.mean).squaredNorm());
+  double apart = 0;
+  for (std::size_t k = 0; k < cx.mean.size(); ++k)
+    apart += (cx.mean[k] - cy.mean[k]) * (cx.mean[k] - cy.mean[k]);
+  out.value = wa.mass * (out.value * length * length + apart);
   for (T& v : out.q) v = static_cast<T>(static_cast<double>(v) * wa.mass);
   for (T& v : out.r) v = static_cast<T>(static_cast<double>(v) * wa.mass);
   for (double& v : out.g) v *= wa.mass;
@@ -212,8 +221,8 @@ low_rank_gromov(const B& be, std::type_identity_t<View<const T>> x, std::type_id
   const detail::CentredCloud<T> cx(x, Weights<T>("a", a, x.rows())), cy(y, Weights<T>("b", b, y.rows()));
   detail::check("low-rank gromov", options, x.rows(), y.rows());
   const double length = detail::length_of(cx, cy), fourth = std::pow(length, 4);
-  const detail::GromovObjective objective{(cx.self_cost() + cy.self_cost() - 8 * cx.m2 * cy.m2) / fourth};
-  LowRankResult<T> out = detail::descend(
+  const detail::GromovObjective objective((cx.self_cost() + cy.self_cost() - 8 * cx.m2 * cy.m2) / fourth);
+  LowRankResult<T> out = detail::descend<B, T>(
       be, detail::features_of(cx, length, true), detail::features_of(cy, length, true), cx, cy, length,
       objective, options, [&](const detail::Clusters<T>& p, const detail::Clusters<T>& q) {
         GromovOptions coarse; // for the order of the clusters alone

@@ -18,27 +18,48 @@
 
 namespace sbi::ot::detail {
 
+/// What is minimised, a function of the moment, and its value for the product plan.
+struct MomentObjective {
+  explicit MomentObjective(double of_product) : product_plan(of_product) {}
+  virtual ~MomentObjective() = default;
+  MomentObjective(const MomentObjective&) = delete;
+  MomentObjective& operator=(const MomentObjective&) = delete;
+  [[nodiscard]] virtual double value(const Matrix& moment) const = 0;
+  [[nodiscard]] virtual Matrix slope(const Matrix& moment) const = 0;
+  const double product_plan;
+};
+
 /// <P, |x_i - y_j|^2> between centred clouds: the product plan's cost less twice the trace of the moment of x
 /// and y.
-struct TransportObjective {
-  double product;
-  [[nodiscard]] double value(const Eigen::MatrixXd& moment) const { return product - 2 * moment.trace(); }
-  [[nodiscard]] Eigen::MatrixXd slope(const Eigen::MatrixXd& moment) const {
-    return -2 * Eigen::MatrixXd::Identity(moment.rows(), moment.cols());
+struct TransportObjective final : MomentObjective {
+  using MomentObjective::MomentObjective;
+  [[nodiscard]] double value(const Matrix& moment) const override {
+    double trace = 0;
+    for (index_t k = 0; k < moment.rows(); ++k) trace += moment(k, k);
+    return product_plan - 2 * trace;
+  }
+  [[nodiscard]] Matrix slope(const Matrix& moment) const override {
+    Matrix out(moment.shape());
+    for (index_t k = 0; k < moment.rows(); ++k) out(k, k) = -2;
+    return out;
   }
 };
 
 /// E(P) of gromov.hpp for the features x and |x|^2 - m2, all of mean 0.
-struct GromovObjective {
-  double product;
-  [[nodiscard]] double value(const Eigen::MatrixXd& moment) const {
-    const Eigen::Index dx = moment.rows() - 1, dy = moment.cols() - 1;
-    return product - 4 * moment(dx, dy) - 8 * moment.topLeftCorner(dx, dy).squaredNorm();
+struct GromovObjective final : MomentObjective {
+  using MomentObjective::MomentObjective;
+  [[nodiscard]] double value(const Matrix& moment) const override {
+    const index_t dx = moment.rows() - 1, dy = moment.cols() - 1;
+    double squares = 0;
+    for (index_t k = 0; k < dx; ++k)
+      for (index_t l = 0; l < dy; ++l) squares += moment(k, l) * moment(k, l);
+    return product_plan - 4 * moment(dx, dy) - 8 * squares;
   }
-  [[nodiscard]] Eigen::MatrixXd slope(const Eigen::MatrixXd& moment) const {
-    const Eigen::Index dx = moment.rows() - 1, dy = moment.cols() - 1;
-    Eigen::MatrixXd out = Eigen::MatrixXd::Zero(dx + 1, dy + 1);
-    out.topLeftCorner(dx, dy) = -16 * moment.topLeftCorner(dx, dy);
+  [[nodiscard]] Matrix slope(const Matrix& moment) const override {
+    const index_t dx = moment.rows() - 1, dy = moment.cols() - 1;
+    Matrix out(moment.shape());
+    for (index_t k = 0; k < dx; ++k)
+      for (index_t l = 0; l < dy; ++l) out(k, l) = -16 * moment(k, l);
     out(dx, dy) = -4;
     return out;
   }
@@ -47,11 +68,11 @@ struct GromovObjective {
 /// The factors of a plan: Q_ik = a_i exp(x_ik), R_jk = b_j exp(y_jk).
 template <class T> struct LogFactors {
   Tensor<T> x, y;
-  Eigen::VectorXd log_g;
-  Eigen::MatrixXd mean_x, mean_y; ///< [p,r], [q,r] F^T Q D(1/g), G^T R D(1/g)
-  Eigen::MatrixXd moment;         ///< [p,q] F^T P G
-  double value = 0;               ///< the objective
-  double residual = 0;            ///< of the projection
+  Column log_g;
+  Matrix mean_x, mean_y; ///< [r,p], [r,q] D(1/g) Q^T F, D(1/g) R^T G
+  Matrix moment;         ///< [p,q] F^T P G
+  double value = 0;      ///< the objective
+  double residual = 0;   ///< of the projection
 };
 
 struct DescentOptions {
@@ -59,10 +80,10 @@ struct DescentOptions {
   int min_iterations, projection_iterations;
 };
 
-template <class B, class T, class Objective> class LowRankDescent {
+template <class B, class T> class LowRankDescent {
 public:
   LowRankDescent(const B& be, View<const T> f, View<const T> g, const Weights<T>& a, const Weights<T>& b,
-                 const Objective& objective, const DescentOptions& options)
+                 const MomentObjective& objective, const DescentOptions& options)
       : be_(be), f_(f), g_(g), a_(a), b_(b), objective_(objective), options_(options),
         project_(be, a, b, options.least, options.projection_tolerance, options.projection_iterations) {}
 
@@ -75,21 +96,31 @@ public:
   }
   /// Divides sums of features by g and gives the moment and the value.
   void evaluate(LogFactors<T>& of) const {
-    const Eigen::VectorXd over_g = (-of.log_g).array().exp();
-    of.moment = of.mean_x * over_g.asDiagonal() * of.mean_y.transpose();
-    of.mean_x = of.mean_x * over_g.asDiagonal(), of.mean_y = of.mean_y * over_g.asDiagonal();
+    for (index_t k = 0; k < of.mean_x.rows(); ++k) {
+      const double over_g = std::exp(-of.log_g[static_cast<std::size_t>(k)]);
+      for (index_t i = 0; i < of.mean_x.cols(); ++i) of.mean_x(k, i) *= over_g;
+    }
+    of.moment = transposed_product(of.mean_x, of.mean_y, of.mean_y.cols());
+    for (index_t k = 0; k < of.mean_y.rows(); ++k) {
+      const double over_g = std::exp(-of.log_g[static_cast<std::size_t>(k)]);
+      for (index_t j = 0; j < of.mean_y.cols(); ++j) of.mean_y(k, j) *= over_g;
+    }
     of.value = objective_.value(of.moment);
   }
 
   /// The gradients of the objective: in Q it is F x, in R it is G y, in g it is g.
   struct Slopes {
-    Eigen::MatrixXd x, y; ///< [p,r], [q,r]
-    Eigen::VectorXd g;
+    Matrix x, y; ///< [p,r], [q,r]
+    Column g;
   };
   [[nodiscard]] Slopes slopes(const LogFactors<T>& at) const {
-    const Eigen::MatrixXd v = objective_.slope(at.moment);
-    Slopes out{v * at.mean_y, v.transpose() * at.mean_x, {}};
-    out.g = -at.mean_x.cwiseProduct(out.x).colwise().sum().transpose();
+    const Matrix v = objective_.slope(at.moment);
+    Slopes out{product(v, transposed(at.mean_y)), product(transposed(v), transposed(at.mean_x)), {}};
+    for (index_t k = 0; k < at.mean_x.rows(); ++k) {
+      double sum = 0;
+      for (index_t i = 0; i < at.mean_x.cols(); ++i) sum += at.mean_x(k, i) * out.x(i, k);
+      out.g.push_back(-sum);
+    }
     return out;
   }
 
@@ -110,26 +141,27 @@ public:
     while (out.iterations < limit && step > shortest) {
       ++out.iterations;
       const Slopes slope = slopes(at);
-      const double largest = std::max({largest_entry(f_, slope.x, a_), largest_entry(g_, slope.y, b_),
-                                       slope.g.template lpNorm<Eigen::Infinity>()});
+      const double largest =
+          std::max({largest_entry(f_, slope.x, a_), largest_entry(g_, slope.y, b_), largest_size(slope.g)});
       if (!(largest > 0)) return {out.iterations, at.residual <= options_.projection_tolerance};
       const double scale = step / largest;
       next.x = moved(at.x, f_, slope.x, scale), next.y = moved(at.y, g_, slope.y, scale);
-      next.log_g = at.log_g - scale * slope.g;
+      next.log_g = at.log_g;
+      for (std::size_t k = 0; k < slope.g.size(); ++k) next.log_g[k] -= scale * slope.g[k];
       settle(next);
       if (!is_finite(next.value))
         throw NumericalError(
             sbi::text("low rank: the objective is ", next.value, " after ", out.iterations, " iterations"));
       const double fall = at.value - next.value;
       // A plan that is none has too good a value.
-      if (next.residual > options_.projection_tolerance || fall < -noise * objective_.product) {
+      if (next.residual > options_.projection_tolerance || fall < -noise * objective_.product_plan) {
         step *= shrink, still = 0;
         continue;
       }
       // Of a short step little follows: both are taken a unit of its length.
       const double length = std::min(1.0, step);
       const double change = difference(at, next);
-      const bool little = fall <= options_.tolerance * length * objective_.product &&
+      const bool little = fall <= options_.tolerance * length * objective_.product_plan &&
                           change <= options_.tolerance * length * length;
       still = little ? still + 1 : 0;
       std::swap(at, next);
@@ -145,56 +177,51 @@ public:
 private:
   static constexpr double lowest = -80; // exp of it is a normal number also in float: entries can come back
 
-  /// log K becomes log softmax(log K + shift); gives sum_i w_i p_ik f_i, [p,r].
-  Eigen::MatrixXd settle_side(Tensor<T>& log_p, View<const T> features, const Weights<T>& weights,
-                              const Eigen::VectorXd& shift) const {
+  /// log K becomes log softmax(log K + shift); gives sum_i w_i p_ik f_i, [r,p].
+  Matrix settle_side(Tensor<T>& log_p, View<const T> features, const Weights<T>& weights,
+                     const Column& shift) const {
     const index_t r = log_p.cols(), width = features.cols();
     const std::vector<T> bias = rounded<T>(shift);
-    const Eigen::VectorXd sums =
-        chunk_sums(be_, log_p.rows(), r * width, [&](index_t first, index_t count, double* out) {
-          const ArenaScope scope(be_.arena());
-          T *p = be_.arena().template array<T>(count * r), *sum = be_.arena().template array<T>(r * width);
-          shifted_softmax<B, T>(be_, log_p.view().row_block(first, count), bias, p);
-          for (index_t i = 0; i < count; ++i) {
-            T *log = log_p.row(first + i), *to = p + i * r;
-            const T* top = std::max_element(to, to + r);
-            const T all = static_cast<T>(log_sum(log, bias, top - to, *top));
-            const T weight = static_cast<T>(weights.value[static_cast<std::size_t>(first + i)]);
-            for (index_t k = 0; k < r; ++k) {
-              log[k] = std::max(log[k] + bias[static_cast<std::size_t>(k)] - all, static_cast<T>(lowest));
-              to[k] *= weight;
-            }
-          }
-          gemm(be_, View<const T>(p, Shape{count, r}), Transpose::yes, features.row_block(first, count),
-               Transpose::no, View<T>(sum, Shape{r, width}), Write::overwrite);
-          for (index_t k = 0; k < r * width; ++k) out[k] += static_cast<double>(sum[k]);
-        });
-    return Eigen::Map<const Eigen::MatrixXd>(sums.data(), width, r);
+    Column sums = chunk_sums(be_, log_p.rows(), r * width, [&](index_t first, index_t count, double* out) {
+      const ArenaScope scope(be_.arena());
+      T *p = be_.arena().template array<T>(count * r), *sum = be_.arena().template array<T>(r * width);
+      shifted_softmax<B, T>(be_, log_p.view().row_block(first, count), bias, p);
+      for (index_t i = 0; i < count; ++i) {
+        T *log = log_p.row(first + i), *to = p + i * r;
+        const T* top = std::max_element(to, to + r);
+        const T all = static_cast<T>(log_sum(log, bias, top - to, *top));
+        const T weight = static_cast<T>(weights.value[static_cast<std::size_t>(first + i)]);
+        for (index_t k = 0; k < r; ++k) {
+          log[k] = std::max(log[k] + bias[static_cast<std::size_t>(k)] - all, static_cast<T>(lowest));
+          to[k] *= weight;
+        }
+      }
+      gemm(be_, View<const T>(p, Shape{count, r}), Transpose::yes, features.row_block(first, count),
+           Transpose::no, View<T>(sum, Shape{r, width}), Write::overwrite);
+      for (index_t k = 0; k < r * width; ++k) out[k] += static_cast<double>(sum[k]);
+    });
+    return Matrix(Shape{r, width}, std::move(sums));
   }
   /// log_p - scale (features slope)
-  Tensor<T> moved(const Tensor<T>& log_p, View<const T> features, const Eigen::MatrixXd& slope,
-                  double scale) const {
-    const EigenMatrix<T> factor = (-scale * slope).template cast<T>();
-    const View<const T> factor_view(factor.data(), Shape{factor.rows(), factor.cols()});
+  Tensor<T> moved(const Tensor<T>& log_p, View<const T> features, const Matrix& slope, double scale) const {
+    const Tensor<T> factor = scaled(slope, -scale);
     Tensor<T> out(log_p.shape());
     for_each_chunk(log_p.rows(), [&](index_t first, index_t count) {
       std::copy_n(log_p.row(first), count * log_p.cols(), out.row(first));
-      gemm(be_, features.row_block(first, count), Transpose::no, factor_view, Transpose::no,
+      gemm(be_, features.row_block(first, count), Transpose::no, factor.view(), Transpose::no,
            out.view().row_block(first, count), Write::accumulate);
     });
     return out;
   }
   /// The largest |features slope| in rows of positive weight.
-  double largest_entry(View<const T> features, const Eigen::MatrixXd& slope,
-                       const Weights<T>& weights) const {
-    const EigenMatrix<T> factor = slope.template cast<T>();
+  double largest_entry(View<const T> features, const Matrix& slope, const Weights<T>& weights) const {
+    const Tensor<T> factor = scaled(slope, 1);
     const index_t r = factor.cols();
-    const View<const T> factor_view(factor.data(), Shape{factor.rows(), r});
     std::vector<T> largest(static_cast<std::size_t>((features.rows() + chunk_rows - 1) / chunk_rows), 0);
     for_each_chunk(features.rows(), [&](index_t first, index_t count) {
       const ArenaScope scope(be_.arena());
       T* out = be_.arena().template array<T>(count * r);
-      gemm(be_, features.row_block(first, count), Transpose::no, factor_view, Transpose::no,
+      gemm(be_, features.row_block(first, count), Transpose::no, factor.view(), Transpose::no,
            View<T>(out, Shape{count, r}), Write::overwrite);
       T& top = largest[static_cast<std::size_t>(first / chunk_rows)];
       for (index_t i = 0; i < count; ++i)
@@ -202,6 +229,11 @@ private:
           for (index_t k = 0; k < r; ++k) top = std::max(top, std::abs(out[i * r + k]));
     });
     return static_cast<double>(*std::max_element(largest.begin(), largest.end()));
+  }
+  static Tensor<T> scaled(const Matrix& slope, double factor) {
+    Tensor<T> out(slope.shape());
+    for (index_t k = 0; k < slope.size(); ++k) out.data()[k] = static_cast<T>(factor * slope.data()[k]);
+    return out;
   }
   template <class F> void for_each_chunk(index_t rows, F&& f) const {
     be_.for_each((rows + chunk_rows - 1) / chunk_rows, [&](index_t c) {
@@ -212,7 +244,7 @@ private:
   /// KL(p | q) + KL(q | p) of Q, R and g together.
   double difference(const LogFactors<T>& p, const LogFactors<T>& q) const {
     double out = side_difference(p.x, q.x, a_) + side_difference(p.y, q.y, b_);
-    for (Eigen::Index k = 0; k < p.log_g.size(); ++k)
+    for (std::size_t k = 0; k < p.log_g.size(); ++k)
       out += (std::exp(p.log_g[k]) - std::exp(q.log_g[k])) * (p.log_g[k] - q.log_g[k]);
     return out;
   }
@@ -234,7 +266,7 @@ private:
   View<const T> f_, g_;
   const Weights<T>& a_;
   const Weights<T>& b_;
-  const Objective& objective_;
+  const MomentObjective& objective_;
   const DescentOptions& options_;
   Projector<B, T> project_;
 };

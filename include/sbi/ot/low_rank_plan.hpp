@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace sbi::ot {
@@ -26,8 +27,8 @@ namespace detail {
 
 /// q [n,r] from log factors; the sums of its columns are those of what is stored, so that P's are too.
 template <class B, class T>
-[[nodiscard]] Eigen::VectorXd write_factor(const B& be, const Tensor<T>& log_p, const Weights<T>& weights,
-                                           Tensor<T>& out) {
+[[nodiscard]] Column write_factor(const B& be, const Tensor<T>& log_p, const Weights<T>& weights,
+                                  Tensor<T>& out) {
   out = Tensor<T>(log_p.shape());
   const index_t r = log_p.cols();
   return chunk_sums(be, log_p.rows(), r, [&](index_t first, index_t count, double* sum) {
@@ -44,33 +45,34 @@ template <class B, class T>
 /// Weed, Rigollet 2017): columns that are too heavy are scaled down, and what the rows then lack goes to the
 /// columns that lack it.
 template <class B, class T>
-void round_columns(const B& be, const Weights<T>& b, const Eigen::VectorXd& mass, const Eigen::VectorXd& g,
-                   Tensor<T>& factor) {
-  const Eigen::VectorXd scale = (g.array() / mass.array().max(std::numeric_limits<double>::min())).min(1.0);
-  Eigen::VectorXd lack = (g - scale.cwiseProduct(mass)).cwiseMax(0.0);
-  if (const double all = lack.sum(); all > 0) lack /= all;
+void round_columns(const B& be, const Weights<T>& b, const Column& mass, const Column& g, Tensor<T>& factor) {
+  Column down, lack;
+  for (std::size_t k = 0; k < g.size(); ++k) {
+    down.push_back(std::min(g[k] / std::max(mass[k], std::numeric_limits<double>::min()), 1.0));
+    lack.push_back(std::max(g[k] - down[k] * mass[k], 0.0));
+  }
+  if (const double all = total(lack); all > 0) scale(lack, 1 / all);
   for_each_row(be, factor.rows(), [&](index_t j) {
     double row = 0;
-    for (index_t k = 0; k < factor.cols(); ++k) row += static_cast<double>(factor(j, k)) * scale[k];
+    T* const to = factor.row(j);
+    for (std::size_t k = 0; k < g.size(); ++k) row += static_cast<double>(to[k]) * down[k];
     const double rest = std::max(0.0, b.value[static_cast<std::size_t>(j)] - row);
-    for (index_t k = 0; k < factor.cols(); ++k)
-      factor(j, k) = static_cast<T>(static_cast<double>(factor(j, k)) * scale[k] + rest * lack[k]);
+    for (std::size_t k = 0; k < g.size(); ++k)
+      to[k] = static_cast<T>(static_cast<double>(to[k]) * down[k] + rest * lack[k]);
   });
 }
 
 /// x^T y of two matrices of equally many rows, summed in double: [x.cols, y.cols].
-template <class B, class T>
-[[nodiscard]] Eigen::MatrixXd cross_moment(const B& be, View<const T> x, View<const T> y) {
+template <class B, class T> [[nodiscard]] Matrix cross_moment(const B& be, View<const T> x, View<const T> y) {
   const index_t p = x.cols(), q = y.cols();
-  const Eigen::VectorXd sums =
-      chunk_sums(be, x.rows(), p * q, [&](index_t first, index_t count, double* out) {
-        const ArenaScope scope(be.arena());
-        T* sum = be.arena().template array<T>(p * q);
-        gemm(be, x.row_block(first, count), Transpose::yes, y.row_block(first, count), Transpose::no,
-             View<T>(sum, Shape{p, q}), Write::overwrite);
-        for (index_t k = 0; k < p * q; ++k) out[k] += static_cast<double>(sum[k]);
-      });
-  return Eigen::Map<const EigenMatrix<double>>(sums.data(), p, q);
+  Column sums = chunk_sums(be, x.rows(), p * q, [&](index_t first, index_t count, double* out) {
+    const ArenaScope scope(be.arena());
+    T* sum = be.arena().template array<T>(p * q);
+    gemm(be, x.row_block(first, count), Transpose::yes, y.row_block(first, count), Transpose::no,
+         View<T>(sum, Shape{p, q}), Write::overwrite);
+    for (index_t k = 0; k < p * q; ++k) out[k] += static_cast<double>(sum[k]);
+  });
+  return Matrix(Shape{p, q}, std::move(sums));
 }
 
 /// left [n,r] D(1/g) (right [m,r]^T v), v [m,c].
@@ -79,12 +81,13 @@ template <class B, class T>
                                 const Tensor<T>& right, View<const T> v, const char* name) {
   if (v.shape.rank() != 2 || v.rows() != right.rows())
     throw ShapeError(sbi::text("low rank: ", name, " is ", v.shape, "; want [", right.rows(), ", columns]"));
-  const Eigen::Map<const Eigen::VectorXd> weight(g.data(), static_cast<Eigen::Index>(g.size()));
-  const EigenMatrix<T> middle =
-      (weight.cwiseInverse().asDiagonal() * cross_moment<B, T>(be, right.view(), v)).template cast<T>();
-  const View<const T> middle_view(middle.data(), Shape{middle.rows(), middle.cols()});
+  const Matrix moment = cross_moment<B, T>(be, right.view(), v);
+  Tensor<T> middle(moment.shape());
+  for (index_t k = 0; k < middle.rows(); ++k)
+    for (index_t c = 0; c < middle.cols(); ++c)
+      middle(k, c) = static_cast<T>(moment(k, c) / g[static_cast<std::size_t>(k)]);
   Tensor<T> out(Shape{left.rows(), v.cols()});
-  parallel_gemm<B, T>(be, left.view(), Transpose::no, middle_view, Transpose::no, out.view(),
+  parallel_gemm<B, T>(be, left.view(), Transpose::no, middle.view(), Transpose::no, out.view(),
                       Write::overwrite);
   return out;
 }

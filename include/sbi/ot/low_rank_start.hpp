@@ -7,7 +7,9 @@
 #include <sbi/ot/exact.hpp>
 #include <sbi/ot/low_rank_projection.hpp>
 
+#include <algorithm>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace sbi::ot::detail {
@@ -51,15 +53,15 @@ public:
     out.centres = Tensor<T>(Shape{found, d});
     std::copy_n(centres.data(), found * d, out.centres.data());
     for (int round = 0; round < rounds && assign(out.centres); ++round) move(out.centres);
-    const Eigen::VectorXd mass =
-        chunk_sums(be_, n, found + 1, [&](index_t first, index_t count, double* sum) {
-          for (index_t i = first; i < first + count; ++i) {
-            const auto at = static_cast<std::size_t>(i);
-            sum[label_[at]] += a_.value[at], sum[found] += a_.value[at] * static_cast<double>(distance_[at]);
-          }
-        });
-    out.mass = rounded<T>(mass.head(found));
-    out.within = mass[found];
+    Column mass = chunk_sums(be_, n, found + 1, [&](index_t first, index_t count, double* sum) {
+      for (index_t i = first; i < first + count; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        sum[label_[at]] += a_.value[at], sum[found] += a_.value[at] * static_cast<double>(distance_[at]);
+      }
+    });
+    out.within = mass.back();
+    mass.pop_back();
+    out.mass = rounded<T>(mass);
     out.label = label_, out.distance = distance_;
     return out;
   }
@@ -104,7 +106,7 @@ private:
   /// Centres become the means of their points; one that has none stays.
   void move(Tensor<T>& centres) const {
     const index_t d = x_.cols(), width = d + 1;
-    const Eigen::VectorXd sums =
+    const Column sums =
         chunk_sums(be_, x_.rows(), centres.rows() * width, [&](index_t first, index_t count, double* sum) {
           for (index_t i = first; i < first + count; ++i) {
             const auto at = static_cast<std::size_t>(i);

@@ -72,8 +72,8 @@ unbalanced_fused(const B& be, std::type_identity_t<View<const T>> cost, std::typ
                  std::type_identity_t<std::span<const T>> b, const UnbalancedGromovOptions& options,
                  const L& loss = {}, std::type_identity_t<View<const T>> start = {}) {
   detail::check(options);
-  detail::check_within("x", x, loss);
-  detail::check_within("y", y, loss);
+  detail::check_within("x", x, loss.least());
+  detail::check_within("y", y, loss.least());
   for (const auto& [name, matrix] : {std::pair{"M", cost}, std::pair{"start", start}}) {
     if (!matrix) continue;
     if (matrix.shape.rank() != 2 || matrix.rows() != x.rows() || matrix.cols() != y.rows())
@@ -86,13 +86,12 @@ unbalanced_fused(const B& be, std::type_identity_t<View<const T>> cost, std::typ
                                      "; want finite", matrix.data == start.data ? " and >= 0" : ""));
   }
   const auto [wa, wb] = detail::checked_weights<T>(a, b, x.rows(), y.rows(), options.sinkhorn);
-  const detail::MatrixDistortion<B, T, L> distortion(be, cost, x, y, wa, wb, loss);
-  const detail::UnbalancedDescent<detail::MatrixDistortion<B, T, L>, T> descent(distortion, wa, wb, options);
+  const detail::LossRowsOf<T, L> rows(loss);
+  const detail::MatrixDistortion<B, T> distortion(be, cost, x, y, wa, wb, rows);
+  const detail::UnbalancedDescent<detail::MatrixDistortion<B, T>, T> descent(distortion, wa, wb, options);
   std::vector<detail::MatrixPlan<T>> starts;
   if (start) {
-    Tensor<T> entries(start.shape);
-    for (index_t i = 0; i < start.rows(); ++i) std::copy_n(start.row(i), start.cols(), entries.row(i));
-    starts.push_back(distortion.measured(std::move(entries)));
+    starts.push_back(distortion.measured(detail::copied<T>(start)));
     if (!(starts.front().mass() > 0))
       throw ValueError(sbi::text("unbalanced gromov: start sums to ", starts.front().mass(), "; want > 0"));
     starts.front().scale(descent.start_mass() / starts.front().mass());

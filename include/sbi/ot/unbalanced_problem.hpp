@@ -12,6 +12,7 @@
 // with m(Q) eps, m(Q) rho_a, m(Q) rho_b in place of eps and the prices. Then both get the same mass, P takes
 // the place of Q, and so on: F never rises, and where the two are the same plan, it is stationary for L.
 #pragma once
+#include <sbi/ot/dense.hpp>
 #include <sbi/ot/fused_problem.hpp>
 
 #include <algorithm>
@@ -70,10 +71,10 @@ inline void check(const UnbalancedGromovOptions& o) {
 }
 
 /// sum_i p_i log(p_i / a_i)
-inline double relative(const Eigen::VectorXd& p, const std::vector<double>& a) {
+inline double relative(const std::vector<double>& p, const std::vector<double>& a) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (const double v = p[static_cast<Eigen::Index>(i)]; v > 0 && a[i] > 0) sum += v * std::log(v / a[i]);
+    if (p[i] > 0 && a[i] > 0) sum += p[i] * std::log(p[i] / a[i]);
   return sum;
 }
 
@@ -131,8 +132,7 @@ public:
   void report(State& s, bool done, UnbalancedGromov<T>& out) const {
     out.value = s.value, out.objective = s.objective, out.relaxed = s.relaxed;
     out.mass = s.plan.mass(), out.epsilon = s.epsilon, out.iterations = s.iterations;
-    out.rows.assign(s.plan.rows.begin(), s.plan.rows.end());
-    out.columns.assign(s.plan.columns.begin(), s.plan.columns.end());
+    out.rows = s.plan.rows, out.columns = s.plan.columns;
     out.potentials = std::move(s.potentials);
     for (T& f : out.potentials.f)
       f = static_cast<T>(static_cast<double>(f) + s.epsilon * std::log(s.mass_factor));
@@ -186,32 +186,31 @@ private:
 /// A plan as a matrix, with what the descent asks for.
 template <class T> struct MatrixPlan {
   Tensor<T> entries;
-  Eigen::VectorXd rows, columns;
+  Column rows, columns;
   double entropy = 0, linear = 0; ///< sum P log(P / a x b), <M, P>
 
-  [[nodiscard]] double mass() const { return std::accumulate(columns.begin(), columns.end(), 0.0); }
+  [[nodiscard]] double mass() const { return total(columns); }
   void scale(double factor) {
     entropy = factor * (entropy + mass() * std::log(factor));
-    linear *= factor, rows *= factor, columns *= factor;
-    as_eigen(entries) *= static_cast<T>(factor);
+    linear *= factor, detail::scale(rows, factor), detail::scale(columns, factor);
+    for (T& v : entries) v *= static_cast<T>(factor);
   }
 };
 
 /// E(P) + m(P) <M, P> between matrices of costs. M may be an empty view.
-template <class B, class T, DistortionLoss L> class MatrixDistortion {
+template <class B, class T> class MatrixDistortion {
 public:
   using Plan = MatrixPlan<T>;
   using Cost = Tensor<T>;
 
   MatrixDistortion(const B& be, View<const T> linear, View<const T> x, View<const T> y, const Weights<T>& a,
-                   const Weights<T>& b, const L& loss)
+                   const Weights<T>& b, const LossRows<T>& loss)
       : be_(be), linear_(linear), x_(x), y_(y), a_(a), b_(b), energy_(be, x, y, loss) {
     weight_a_.assign(a.value.begin(), a.value.end()), weight_b_.assign(b.value.begin(), b.value.end());
   }
 
   [[nodiscard]] Cost slope(const Plan& q) const {
-    const auto of = [](const Eigen::VectorXd& v) { return std::vector<double>(v.begin(), v.end()); };
-    const std::vector<double> u = energy_.row_slope(of(q.rows)), v = energy_.column_slope(of(q.columns));
+    const std::vector<double> u = energy_.row_slope(q.rows), v = energy_.column_slope(q.columns);
     const double mass = q.mass();
     Tensor<T> out;
     energy_.interaction(q.entries.view(), out);
@@ -231,8 +230,7 @@ public:
     return detail::inner<T>(be_, cost.view(), p.entries.view());
   }
   [[nodiscard]] double size(const Plan& p) const {
-    return energy_.size({p.rows.begin(), p.rows.end()}, {p.columns.begin(), p.columns.end()}) +
-           p.mass() * std::abs(p.linear);
+    return energy_.size(p.rows, p.columns) + p.mass() * std::abs(p.linear);
   }
   [[nodiscard]] SinkhornResult<T> solve(const Cost& cost, const SinkhornOptions& run,
                                         const SinkhornResult<T>* start) const {
@@ -267,19 +265,14 @@ public:
     energy_.gradients(p.entries.view(), 1, dx, dy);
     if (!linear_) return;
     dlinear = p.entries;
-    as_eigen(dlinear) *= static_cast<T>(p.mass());
+    for (T& v : dlinear) v *= static_cast<T>(p.mass());
   }
   [[nodiscard]] Plan measured(Tensor<T> entries) const {
     Plan out;
     out.entries = std::move(entries);
-    const Marginals of(be_, std::as_const(out.entries).view());
-    out.rows = Eigen::Map<const Eigen::VectorXd>(of.rows.data(), x_.rows());
-    out.columns = Eigen::Map<const Eigen::VectorXd>(of.columns.data(), y_.rows());
-    out.entropy = sum_entries(be_, x_.rows(), y_.rows(), [&](index_t i, index_t j) {
-      const double p = static_cast<double>(out.entries(i, j)),
-                   q = a_.value[static_cast<std::size_t>(i)] * b_.value[static_cast<std::size_t>(j)];
-      return p > 0 && q > 0 ? p * std::log(p / q) : 0;
-    });
+    Marginals of(be_, std::as_const(out.entries).view());
+    out.rows = std::move(of.rows), out.columns = std::move(of.columns);
+    out.entropy = plan_entropy<B, T>(be_, out.entries.view(), a_.value, b_.value, false);
     if (linear_) out.linear = detail::inner<T>(be_, linear_, out.entries.view());
     return out;
   }
@@ -289,7 +282,7 @@ private:
   View<const T> linear_, x_, y_;
   const Weights<T>&a_, &b_;
   std::vector<T> weight_a_, weight_b_;
-  Distortion<B, T, L> energy_;
+  Distortion<B, T> energy_;
 };
 
 } // namespace detail
