@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
         const auto begin = std::chrono::steady_clock::now();
         const auto theta = posterior.sample(samples, sbi::Rng(100 + k), how);
         seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-        sbi::io::write_npy(folder / sbi::text(name, "_", k + 1, ".npy"), theta);
+        sbi::io::write_npy(folder / sbi::text(name, "_", k + 1, ".npy"), sbi::as_xtensor<2>(theta));
       }
       std::sort(seconds.begin(), seconds.end());
       sbi::io::Results one;
