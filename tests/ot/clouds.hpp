@@ -8,6 +8,11 @@
 #include <numeric>
 #include <vector>
 
+template <class T> sbi::Tensor<T> cast(const sbi::Tensor<double>& x) {
+  return sbi::Tensor<T>(x.shape(), std::vector<T>(x.begin(), x.end()));
+}
+template <class T> std::vector<T> cast(const std::vector<double>& x) { return {x.begin(), x.end()}; }
+
 /// Standard normal coordinates times a scale.
 inline sbi::Tensor<double> random_points(std::uint64_t seed, sbi::index_t n, sbi::index_t d,
                                          double scale = 1) {

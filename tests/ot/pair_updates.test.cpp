@@ -16,11 +16,6 @@ using namespace sbi;
 namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-template <class T> Tensor<T> cast(const Tensor<double>& x) {
-  return Tensor<T>(x.shape(), std::vector<T>(x.begin(), x.end()));
-}
-template <class T> std::vector<T> cast(const std::vector<double>& x) { return {x.begin(), x.end()}; }
-
 /// Rounds of the kernel domain beside those by definition in double, for potentials that move by `step`
 /// epsilons a round, a different one in every point. Gives the largest difference in units of `unit`.
 template <class T> struct Course {

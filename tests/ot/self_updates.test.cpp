@@ -15,10 +15,6 @@ using namespace sbi;
 namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-template <class T> Tensor<T> cast(const Tensor<double>& x) {
-  return Tensor<T>(x.shape(), std::vector<T>(x.begin(), x.end()));
-}
-template <class T> std::vector<T> cast(const std::vector<double>& x) { return {x.begin(), x.end()}; }
 template <class T> std::vector<double> wide(const std::vector<T>& x) { return {x.begin(), x.end()}; }
 /// Costs up to about 1.
 Tensor<double> symmetric(std::uint64_t seed, index_t n) {

@@ -37,11 +37,6 @@ template <class Index, class F> [[nodiscard]] Column column(Index n, F&& f) {
   for (double e : v) out = std::max(out, std::abs(e));
   return out;
 }
-/// exp(v), entry by entry
-[[nodiscard]] inline Column exponential(Column v) {
-  for (double& e : v) e = std::exp(e);
-  return v;
-}
 inline void scale(Column& v, double factor) {
   for (double& e : v) e *= factor;
 }
