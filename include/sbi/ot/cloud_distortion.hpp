@@ -13,7 +13,7 @@
 // marginals). Transport under c_Q takes O(n + m) memory.
 #pragma once
 #include <sbi/core/rng.hpp>
-#include <sbi/ot/dense.hpp>
+#include <sbi/ot/factorisation.hpp>
 #include <sbi/ot/gromov.hpp>
 
 #include <algorithm>

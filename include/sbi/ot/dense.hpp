@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT
 // What transport needs of linear algebra in double beside its rows: moments and coordinates of points. Plain
-// loops over the library's arrays, which cost a compiler little, and two factorisations with Eigen.
+// loops over the library's arrays, which cost a compiler little.
 #pragma once
 #include <sbi/core/tensor.hpp>
 
-#include <Eigen/Cholesky>
-#include <Eigen/Eigenvalues>
-
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 namespace sbi::ot::detail {
@@ -109,90 +104,6 @@ template <class T> [[nodiscard]] Column weighted_sum(const Tensor<T>& a, const C
     for (index_t k = 0; k < a.cols(); ++k)
       out[static_cast<std::size_t>(k)] += w[static_cast<std::size_t>(i)] * static_cast<double>(a(i, k));
   return out;
-}
-
-/// Of a symmetric matrix: eigenvalues in rising order, eigenvectors as columns.
-template <class T> struct Eigensystem {
-  std::vector<T> values;
-  Tensor<T> vectors;
-};
-/// Householder's reduction to a tridiagonal matrix (Golub, Van Loan 2013, section 8.3), then Eigen's QR
-/// steps. Eigen's own reduction is blocked: the same numbers, for seven seconds of every user's compiler.
-template <class T> [[nodiscard]] Eigensystem<T> eigensystem(Tensor<T> a) {
-  using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
-  using Square = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
-  const index_t n = a.rows();
-  T size{0};
-  for (const T v : a) size = std::max(size, std::abs(v));
-  if (!(size > 0)) size = 1;
-  for (T& v : a) v /= size; // squares neither overflow nor vanish
-  Tensor<T> q(a.shape());
-  for (index_t k = 0; k < n; ++k) q(k, k) = 1;
-  std::vector<T> v(static_cast<std::size_t>(n)), w(v.size());
-  for (index_t k = 0; k + 2 < n; ++k) {
-    const auto first = static_cast<std::size_t>(k) + 1;
-    T tail{0}, curve{0};
-    for (std::size_t i = first; i < v.size(); ++i) v[i] = a(k, static_cast<index_t>(i));
-    for (std::size_t i = first + 1; i < v.size(); ++i) tail += v[i] * v[i];
-    if (!(tail > 0)) continue;
-    const T norm = std::sqrt(v[first] * v[first] + tail);
-    v[first] += v[first] < 0 ? -norm : norm;
-    const T unit = std::sqrt(v[first] * v[first] + tail);
-    for (std::size_t i = first; i < v.size(); ++i) v[i] /= unit;
-    // (1 - 2 v v^T) A (1 - 2 v v^T) = A - v w^T - w v^T, w = 2 A v - 2 (v^T A v) v; v is 0 before `first`.
-    for (index_t i = k; i < n; ++i) {
-      T& to = w[static_cast<std::size_t>(i)] = 0;
-      for (std::size_t j = first; j < v.size(); ++j) to += 2 * a(i, static_cast<index_t>(j)) * v[j];
-    }
-    v[first - 1] = 0;
-    for (std::size_t i = first; i < v.size(); ++i) curve += w[i] * v[i];
-    for (std::size_t i = first; i < v.size(); ++i) w[i] -= curve * v[i];
-    for (index_t i = k; i < n; ++i)
-      for (index_t j = k; j < n; ++j)
-        a(i, j) -= v[static_cast<std::size_t>(i)] * w[static_cast<std::size_t>(j)] +
-                   w[static_cast<std::size_t>(i)] * v[static_cast<std::size_t>(j)];
-    for (index_t i = 0; i < n; ++i) {
-      T along{0};
-      for (std::size_t j = first; j < v.size(); ++j) along += 2 * q(i, static_cast<index_t>(j)) * v[j];
-      for (std::size_t j = first; j < v.size(); ++j) q(i, static_cast<index_t>(j)) -= along * v[j];
-    }
-  }
-  Vector diagonal(n), beside(n - 1);
-  for (index_t k = 0; k < n; ++k) {
-    diagonal[k] = a(k, k);
-    if (k + 1 < n) beside[k] = a(k, k + 1);
-  }
-  Eigen::SelfAdjointEigenSolver<Square> solver;
-  solver.computeFromTridiagonal(diagonal, beside, Eigen::ComputeEigenvectors);
-  Eigensystem<T> out{std::vector<T>(static_cast<std::size_t>(n)), Tensor<T>(a.shape())};
-  for (index_t k = 0; k < n; ++k) {
-    out.values[static_cast<std::size_t>(k)] = size * solver.eigenvalues()[k];
-    for (index_t i = 0; i < n; ++i)
-      for (index_t j = 0; j < n; ++j) out.vectors(i, k) += q(i, j) * solver.eigenvectors()(j, k);
-  }
-  return out;
-}
-/// x of A x = b for a symmetric matrix A = P^T L D L^T P.
-template <class T> [[nodiscard]] std::vector<T> solve_symmetric(const Tensor<T>& a, std::vector<T> x) {
-  using Square = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
-  const index_t n = a.rows();
-  const Eigen::LDLT<Square> factors(Eigen::Map<const Square>(a.data(), n, n));
-  const Square& l = factors.matrixLDLT(); // D on the diagonal
-  const auto swapped = [&](index_t i) {
-    std::swap(x[static_cast<std::size_t>(i)],
-              x[static_cast<std::size_t>(factors.transpositionsP().coeff(i))]);
-  };
-  for (index_t i = 0; i < n; ++i) swapped(i);
-  for (index_t j = 0; j < n; ++j)
-    for (index_t i = j + 1; i < n; ++i)
-      x[static_cast<std::size_t>(i)] -= l(i, j) * x[static_cast<std::size_t>(j)];
-  for (index_t j = n; j-- > 0;) {
-    T& to = x[static_cast<std::size_t>(j)];
-    to = std::abs(l(j, j)) > std::numeric_limits<T>::min() ? to / l(j, j) : T{0};
-    for (index_t i = j + 1; i < n; ++i) to -= l(i, j) * x[static_cast<std::size_t>(i)];
-  }
-  for (index_t i = n; i-- > 0;) swapped(i);
-  return x;
 }
 
 } // namespace sbi::ot::detail

@@ -12,7 +12,7 @@
 // so that A <- M / 2 and P <- Sinkhorn(c_A) in turn are exact block descent: the objective never rises. c_A
 // is a dot product of dy + 1 coordinates: large clouds need no matrix, neither within nor between them.
 #pragma once
-#include <sbi/ot/dense.hpp>
+#include <sbi/ot/factorisation.hpp>
 #include <sbi/ot/plan_gradient.hpp>
 #include <sbi/ot/sinkhorn.hpp>
 

@@ -16,7 +16,7 @@
 #pragma once
 #include <sbi/backend/gemm.hpp>
 #include <sbi/backend/softmax_row.hpp>
-#include <sbi/ot/dense.hpp>
+#include <sbi/ot/factorisation.hpp>
 #include <sbi/ot/softmin.hpp>
 
 #include <algorithm>
