@@ -51,19 +51,24 @@ template <class T, int N, int Widest> struct AttentionWork {
         const index_t count = std::min<index_t>(vectors * N, left);
         seen.choose(vectors, first, count, has_edges);
         for (index_t b = m * together; b < (m + 1) * together; ++b) {
-          for (index_t i = 0; i < count; ++i) query[i] = b * at.tokens + seen.query(first + i);
+          for (index_t i = 0; i < vectors * N; ++i)
+            query[i] = b * at.tokens + seen.query(first + std::min(i, count - 1));
           for (index_t k = 0; k < seen.keys(); ++k) key[k] = at.key(qkv, b, seen.key(k));
           body(b, first, count, vectors);
         }
       }
     }
   }
+  /// Where the queries of a block of so many lanes have their rows.
+  template <class U> void find(View<U> from, index_t block, U** row) const {
+    for (index_t i = 0; i < block; ++i) row[i] = from.row(query[i]);
+  }
   const AttentionExtent<T>& at;
   View<const T> qkv;
   index_t width, head, padded, samples;
   T scale;
   SeenKeys<T, N> seen;
-  index_t* query; ///< rows of qkv of the block's queries
+  index_t* query; ///< rows of qkv of the block's queries, the last again in the lanes beyond
   const T** key;  ///< its keys
 };
 
@@ -90,20 +95,22 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
   const index_t head = work.head, width = work.width;
   T *queries = arena.array<T>(work.padded * work.lanes), *mixed = arena.zeros<T>(work.padded * work.lanes),
     *weights = at.keeps_weights() ? nullptr : arena.array<T>(detail::attention_run * work.lanes),
-    *edge_weights = arena.array<T>(at.keys() + N);
+    *edge_weights = arena.array<T>(at.keys() + N), **y_row = arena.array<T*>(work.lanes);
+  const T** q_row = arena.array<const T*>(work.lanes);
   work.run([&](index_t b, index_t q) { std::fill_n(y.row(b * at.tokens + q), width, T{0}); },
            [&](index_t b, index_t first, index_t count, int vectors) {
              const index_t keys = work.seen.keys(), lanes = vectors * N;
              const index_t run = at.keeps_weights() ? keys : detail::attention_run;
+             work.find(qkv, lanes, q_row), work.find(y, lanes, y_row);
              for (index_t h = 0; h < at.heads; ++h) {
                const index_t column = h * head;
                T* numbers = kept.row(b * at.heads + h) + first;
                if constexpr (work.has_edges)
                  if (work.seen.sparse()) {
                    for (index_t i = 0; i < count; ++i)
-                     numbers[i] = detail::edges_forward<T, N>(
-                         work.seen.edges(i), qkv.row(work.query[i]) + column, head, width,
-                         work.scale * log2_e, work.key, column, edge_weights, y.row(work.query[i]) + column);
+                     numbers[i] = detail::edges_forward<T, N>(work.seen.edges(i), q_row[i] + column, head,
+                                                              width, work.scale * log2_e, work.key, column,
+                                                              edge_weights, y_row[i] + column);
                    continue;
                  }
                T* w = at.keeps_weights() ? kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys()
@@ -111,7 +118,7 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
                Vector top[Widest], sum[Widest], factor[Widest];
                for (int v = 0; v < vectors; ++v)
                  top[v] = Vector(never), sum[v] = Vector(0), factor[v] = Vector(work.scale) * Vector(log2_e);
-               detail::gather_lanes<T, N>(qkv, work.query, count, column, head, vectors, factor, queries);
+               detail::gather_lanes<T, N>(q_row, column, head, vectors, factor, queries);
                for (index_t from = 0; from < keys; from += run) {
                  const index_t n = std::min(run, keys - from);
                  Vector before[Widest];
@@ -134,8 +141,8 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
                    for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
                  }
                }
-               detail::scatter_lanes<Write::overwrite, T, N>(mixed, vectors, factor, y, work.query, count,
-                                                             column, head);
+               detail::scatter_lanes<T, N>(Write::overwrite, mixed, vectors, factor, y_row, count, column,
+                                           head);
              }
            });
 }
@@ -158,81 +165,84 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
     *dy_rows = arena.array<T>(padded * lanes), *gradient = arena.array<T>(detail::attention_run * lanes),
     *weights = again ? arena.array<T>(detail::attention_run * lanes) : nullptr;
   T* edge_weights = arena.array<T>(2 * (at.keys() + N));
-  T** own_row = arena.array<T*>(at.keys()); // gradients of the block's keys
+  T **own_row = arena.array<T*>(at.keys()), // gradients of the block's keys
+      **to_row = arena.array<T*>(lanes);    // and of its queries
+  const T **q_row = arena.array<const T*>(lanes), **y_row = arena.array<const T*>(lanes),
+          **dy_row = arena.array<const T*>(lanes);
   Vector one[Widest];
   std::fill_n(one, Widest, Vector(1));
-  work.run([](index_t, index_t) {},
-           [&](index_t b, index_t first, index_t count, int vectors) {
-             const index_t keys = work.seen.keys(), context = work.seen.context_keys(), block = vectors * N;
-             std::fill_n(own_row, context, nullptr);
-             for (index_t k = context; k < keys; ++k)
-               own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
-             for (index_t h = 0; h < at.heads; ++h) {
-               const index_t column = h * head;
-               const T* numbers = kept.row(b * at.heads + h) + first;
-               if constexpr (work.has_edges)
-                 if (work.seen.sparse()) {
-                   for (index_t i = 0; i < count; ++i) {
-                     const index_t q = work.query[i];
-                     detail::edges_backward<T, N>(
-                         work.seen.edges(i), qkv.row(q) + column, y.row(q) + column, dy.row(q) + column,
-                         numbers[i], head, width, work.scale, work.scale * log2_e, work.key, own_row, column,
-                         edge_weights, edge_weights + at.keys() + N, dqkv.row(q) + column);
-                   }
-                   continue;
-                 }
-               const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();
-               Vector factor[Widest], inner[Widest];
-               if (again) {
-                 std::fill_n(factor, vectors, Vector(work.scale) * Vector(log2_e));
-                 detail::gather_lanes<T, N>(qkv, work.query, count, column, head, vectors, factor, queries);
-               }
-               // Kept weights lack their sum: it goes into dy.
-               for (int v = 0; v < vectors; ++v) {
-                 factor[v] = Vector(work.scale);
-                 if (!again) factor[v] *= Vector::load(numbers + v * N);
-                 inner[v] =
-                     detail::products_of_rows<T, N>(y, dy, work.query + v * N, count - v * N, column, head) *
-                     factor[v];
-               }
-               detail::gather_lanes<T, N>(dy, work.query, count, column, head, vectors, factor, dy_lanes);
-               for (index_t i = 0; i < count; ++i) {
-                 const Vector sum(again ? T{1} : numbers[i]);
-                 const T *q = qkv.row(work.query[i]) + column, *d = dy.row(work.query[i]) + column;
-                 T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
-                 for (index_t j = 0; j < head; j += N) {
-                   detail::load_part<T, N>(q + j, head - j).store(to_q + j);
-                   (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
-                 }
-               }
-               for (index_t from = 0; from < keys; from += detail::attention_run) {
-                 const index_t n = std::min(detail::attention_run, keys - from);
-                 if (again) {
-                   detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
-                                                  work.seen.mask(from * block), weights, nullptr);
-                   for (int v = 0; v < vectors; ++v)
-                     (void)detail::attention_weights<T, N>(n, block, Vector::load(numbers + v * N),
-                                                           weights + v * N);
-                 }
-                 const T* p = again ? weights : w + from * block;
-                 detail::attention_logits<T, N>(vectors, n, head, work.key + from, width + column, dy_lanes,
-                                                nullptr, gradient, nullptr);
-                 for (int v = 0; v < vectors; ++v)
-                   for (index_t i = v * N; i < n * block; i += block)
-                     (Vector::load(p + i) * (Vector::load(gradient + i) - inner[v])).store(gradient + i);
-                 detail::attention_mix<T, N>(vectors, n, head, work.key + from, column, gradient, dq_lanes,
-                                             from == 0 ? nullptr : one);
-                 const index_t skip = std::clamp<index_t>(context - from, 0, n);
-                 T* const* rows = own_row + from + skip;
-                 detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * block, block, q_rows,
-                                                padded, rows, column);
-                 detail::attention_spread<T, N>(n - skip, count, head, p + skip * block, block, dy_rows,
-                                                padded, rows, width + column);
-               }
-               detail::scatter_lanes<Write::accumulate, T, N>(dq_lanes, vectors, one, dqkv, work.query, count,
-                                                              column, head);
-             }
-           });
+  work.run(
+      [](index_t, index_t) {},
+      [&](index_t b, index_t first, index_t count, int vectors) {
+        const index_t keys = work.seen.keys(), context = work.seen.context_keys(), block = vectors * N;
+        work.find(qkv, block, q_row), work.find(y, block, y_row), work.find(dy, block, dy_row);
+        work.find(dqkv, block, to_row);
+        std::fill_n(own_row, context, nullptr);
+        for (index_t k = context; k < keys; ++k)
+          own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
+        for (index_t h = 0; h < at.heads; ++h) {
+          const index_t column = h * head;
+          const T* numbers = kept.row(b * at.heads + h) + first;
+          if constexpr (work.has_edges)
+            if (work.seen.sparse()) {
+              for (index_t i = 0; i < count; ++i) {
+                detail::edges_backward<T, N>(work.seen.edges(i), q_row[i] + column, y_row[i] + column,
+                                             dy_row[i] + column, numbers[i], head, width, work.scale,
+                                             work.scale * log2_e, work.key, own_row, column, edge_weights,
+                                             edge_weights + at.keys() + N, to_row[i] + column);
+              }
+              continue;
+            }
+          const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();
+          Vector factor[Widest], inner[Widest];
+          if (again) {
+            std::fill_n(factor, vectors, Vector(work.scale) * Vector(log2_e));
+            detail::gather_lanes<T, N>(q_row, column, head, vectors, factor, queries);
+          }
+          // Kept weights lack their sum: it goes into dy.
+          for (int v = 0; v < vectors; ++v) {
+            factor[v] = Vector(work.scale);
+            if (!again) factor[v] *= Vector::load(numbers + v * N);
+            inner[v] = detail::products_of_rows<T, N>(y_row + v * N, dy_row + v * N, column, column + head) *
+                       factor[v];
+          }
+          detail::gather_lanes<T, N>(dy_row, column, head, vectors, factor, dy_lanes);
+          for (index_t i = 0; i < count; ++i) {
+            const Vector sum(again ? T{1} : numbers[i]);
+            const T *q = q_row[i] + column, *d = dy_row[i] + column;
+            T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
+            for (index_t j = 0; j < head; j += N) {
+              detail::load_part<T, N>(q + j, head - j).store(to_q + j);
+              (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
+            }
+          }
+          for (index_t from = 0; from < keys; from += detail::attention_run) {
+            const index_t n = std::min(detail::attention_run, keys - from);
+            if (again) {
+              detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
+                                             work.seen.mask(from * block), weights, nullptr);
+              for (int v = 0; v < vectors; ++v)
+                (void)detail::attention_weights<T, N>(n, block, Vector::load(numbers + v * N),
+                                                      weights + v * N);
+            }
+            const T* p = again ? weights : w + from * block;
+            detail::attention_logits<T, N>(vectors, n, head, work.key + from, width + column, dy_lanes,
+                                           nullptr, gradient, nullptr);
+            for (int v = 0; v < vectors; ++v)
+              for (index_t i = v * N; i < n * block; i += block)
+                (Vector::load(p + i) * (Vector::load(gradient + i) - inner[v])).store(gradient + i);
+            detail::attention_mix<T, N>(vectors, n, head, work.key + from, column, gradient, dq_lanes,
+                                        from == 0 ? nullptr : one);
+            const index_t skip = std::clamp<index_t>(context - from, 0, n);
+            T* const* rows = own_row + from + skip;
+            detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * block, block, q_rows,
+                                           padded, rows, column);
+            detail::attention_spread<T, N>(n - skip, count, head, p + skip * block, block, dy_rows, padded,
+                                           rows, width + column);
+          }
+          detail::scatter_lanes<T, N>(Write::accumulate, dq_lanes, vectors, one, to_row, count, column, head);
+        }
+      });
 }
 
 } // namespace sbi

@@ -12,19 +12,26 @@ namespace sbi::detail {
 /// <row, each of N keys>, in columns `column` on of keys[chosen[i]], i < count; the last again for those
 /// beyond.
 template <class T, int N>
-[[gnu::always_inline]] inline Vec<T, N> edge_products(const T* row, index_t head, index_t count,
-                                                      const index_t* chosen, const T* const* keys,
-                                                      index_t column) {
-  Vec<T, N> block[N];
+[[gnu::noinline]] Vec<T, N> edge_products(const T* row, index_t head, index_t count, const index_t* chosen,
+                                          const T* const* keys, index_t column) {
+  const T* key[N];
+  Vec<T, N> sums[N];
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) {
-    const T* k = keys[chosen[std::min<index_t>(i, count - 1)]] + column;
-    block[i] = Vec<T, N>(0);
-    for (index_t j = 0; j < head; j += N)
-      block[i] =
-          fused_multiply_add(load_part<T, N>(row + j, head - j), load_part<T, N>(k + j, head - j), block[i]);
+  for (int i = 0; i < N; ++i)
+    key[i] = keys[chosen[std::min<index_t>(i, count - 1)]] + column, sums[i] = Vec<T, N>(0);
+  index_t j = 0;
+  for (; j + N <= head; j += N) {
+    const Vec<T, N> x = Vec<T, N>::load(row + j);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) sums[i] = fused_multiply_add(x, Vec<T, N>::load(key[i] + j), sums[i]);
   }
-  return sums_of_rows(block);
+  if (j < head) {
+    const Vec<T, N> x = Vec<T, N>::load(row + j, head - j);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i)
+      sums[i] = fused_multiply_add(x, Vec<T, N>::load(key[i] + j, head - j), sums[i]);
+  }
+  return sums_of_rows(sums);
 }
 
 /// to += factor times the sum over edges of weight[e] keys[edge's key], columns `column` on, j in [0, head).

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/backend/attention_extent.hpp>
+#include <sbi/backend/attention_lanes.hpp>
 #include <sbi/backend/attention_tiles.hpp>
 #include <sbi/core/arena.hpp>
 
+#include <algorithm>
 #include <limits>
 
 namespace sbi::detail {
@@ -50,7 +52,8 @@ public:
       return;
     }
     const T* row[lanes];
-    for (index_t i = 0; i < count; ++i) row[i] = at_.mask_row(sample_, query_[first + i]);
+    for (index_t i = 0; i < vectors * N; ++i)
+      row[i] = at_.mask_row(sample_, query_[first + std::min(i, count - 1)]);
     index_t edges = 0;
     for (index_t k = 0; k < all; k += N) {
       const index_t width = std::min<index_t>(N, all - k);
@@ -63,17 +66,13 @@ public:
       }
       if (n == 0) continue;
       for (int v = 0; v < vectors; ++v) {
-        const auto to = [&](index_t j) { return mask_ + ((keys_ + j) * vectors + v) * N; };
-        const auto get = [&](int i) {
-          return load_part<T, N>(row[std::min<index_t>(v * N + i, count - 1)] + k, width) * Vec<T, N>(log2_e);
-        };
-        if (n == width) {
-          transpose_block<T, N>(width, get, [&](int j, Vec<T, N> x) { x.store(to(j)); });
-        } else {
-          T block[N * N];
-          transpose_block<T, N>(N, get, [&](int j, Vec<T, N> x) { x.store(block + j * N); });
-          for (index_t j = 0; j < n; ++j) Vec<T, N>::load(block + chosen[j] * N).store(to(j));
-        }
+        T* const to = mask_ + (keys_ * vectors + v) * N;
+        T block[N * N];
+        const bool whole = n == width;
+        transpose_rows<T, N>(row + v * N, k, width, Vec<T, N>(log2_e), whole ? to : block,
+                             whole ? vectors * N : N);
+        for (index_t j = 0; j < n && !whole; ++j)
+          Vec<T, N>::load(block + chosen[j] * N).store(to + j * vectors * N);
       }
       for (index_t j = 0; j < n; ++j) key_[keys_++] = k + chosen[j];
     }

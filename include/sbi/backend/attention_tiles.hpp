@@ -50,12 +50,6 @@ template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> attention_weig
   return select(x < low, Vec<T, N>(0), weight);
 }
 
-template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> load_part(const T* p, index_t width) {
-  return width >= N ? Vec<T, N>::load(p) : Vec<T, N>::load(p, width);
-}
-template <class T, int N> [[gnu::always_inline]] inline void store_part(Vec<T, N> v, T* p, index_t width) {
-  width >= N ? v.store(p) : v.store(p, width);
-}
 /// to [keys, lanes] = mask (or 0) + <key k, query> for W vectors of lanes; key k lies at keys[k] + column,
 /// queries are [head, lanes]. `top`, where given, is raised to the results.
 template <int W, class T, int N>
@@ -179,83 +173,6 @@ template <class T, int N> Vec<T, N> attention_weights(index_t keys, index_t lane
     sum += e;
   }
   return sum;
-}
-
-/// Transposes a block of which get(i) gives row i; put(j, row) receives rows j < cols of the result. All in
-/// registers: no index may depend on numbers that the compiler does not know.
-template <class T, int N, class Get, class Put>
-[[gnu::always_inline]] inline void transpose_block(index_t cols, Get&& get, Put&& put) {
-  Vec<T, N> block[N];
-#pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) block[i] = get(i);
-  transpose(block);
-#pragma GCC unroll 16
-  for (int j = 0; j < N; ++j)
-    if (j < cols) put(j, block[j]);
-}
-
-template <int Half, class T, int N, int... I>
-[[gnu::always_inline]] inline void fold_rows(Vec<T, N> (&rows)[N], LaneList<I...> lanes) {
-#pragma GCC unroll 8
-  for (int i = 0; i < Half; ++i) {
-    const auto a = rows[i].raw, b = rows[i + Half].raw;
-    const Vec<T, N> near(__builtin_shufflevector(a, b, (I & Half ? N + I - Half : I)...)),
-        far(__builtin_shufflevector(a, b, (I & Half ? N + I : I + Half)...));
-    rows[i] = near + far;
-  }
-  if constexpr (Half > 1) fold_rows<Half / 2>(rows, lanes);
-}
-/// The sum of each of N rows: half the steps of a transposition.
-template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> sums_of_rows(Vec<T, N> (&rows)[N]) {
-  if constexpr (N > 1) fold_rows<N / 2>(rows, Lanes<N>{});
-  return rows[0];
-}
-
-/// to [cols, vectors * N] = the transpose of `count` rows of a matrix, columns `column` on, times factor[v]
-/// of their lanes; the last row again in the lanes beyond.
-template <class T, int N>
-[[gnu::noinline]] void gather_lanes(View<const T> from, const index_t* rows, index_t count, index_t column,
-                                    index_t cols, int vectors, const Vec<T, N>* factor, T* to) {
-  for (int v = 0; v < vectors; ++v)
-    for (index_t c = 0; c < cols; c += N)
-      transpose_block<T, N>(
-          cols - c,
-          [&](int i) {
-            return load_part<T, N>(from.row(rows[std::min<index_t>(v * N + i, count - 1)]) + column + c,
-                                   cols - c);
-          },
-          [&](int j, Vec<T, N> x) { (x * factor[v]).store(to + ((c + j) * vectors + v) * N); });
-}
-/// The way back: to(rows[i], column + c) (+)= from[c, i] factor[i]. Rows of `from` are there up to a multiple
-/// of N.
-template <Write Mode, class T, int N>
-[[gnu::noinline]] void scatter_lanes(const T* from, int vectors, const Vec<T, N>* factor, View<T> to,
-                                     const index_t* rows, index_t count, index_t column, index_t cols) {
-  for (int v = 0; v < vectors; ++v)
-    for (index_t c = 0; c < cols; c += N)
-      transpose_block<T, N>(
-          count - v * N,
-          [&](int j) { return Vec<T, N>::load(from + ((c + j) * vectors + v) * N) * factor[v]; },
-          [&](int i, Vec<T, N> x) {
-            T* out = to.row(rows[v * N + i]) + column + c;
-            if constexpr (Mode == Write::accumulate) x += load_part<T, N>(out, cols - c);
-            store_part<T, N>(x, out, cols - c);
-          });
-}
-/// <a's row, b's row> of N rows, columns `column` on; the last row again in the lanes beyond `count`.
-template <class T, int N>
-[[gnu::noinline]] Vec<T, N> products_of_rows(View<const T> a, View<const T> b, const index_t* rows,
-                                             index_t count, index_t column, index_t cols) {
-  Vec<T, N> sums[N];
-#pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) {
-    const index_t r = rows[std::min<index_t>(i, count - 1)];
-    sums[i] = Vec<T, N>(0);
-    for (index_t j = 0; j < cols; j += N)
-      sums[i] = fused_multiply_add(load_part<T, N>(a.row(r) + column + j, cols - j),
-                                   load_part<T, N>(b.row(r) + column + j, cols - j), sums[i]);
-  }
-  return sums_of_rows(sums);
 }
 
 } // namespace sbi::detail
