@@ -187,6 +187,17 @@ TEST_CASE("ot/fused: steps never raise the objective") {
     }
 }
 
+TEST_CASE("ot/fused: entropic steps whose inner problems are not solved end in a plan all the same, not "
+          "converged") {
+  const Matrix x = random_matrix(61, 7, 7), y = random_matrix(62, 5, 5), m = random_matrix(63, 7, 5);
+  const Vector a = random_weights(64, 7), b = random_weights(65, 5);
+  auto o = options(0.5, 0.02);
+  o.sinkhorn.max_iterations = 2, o.max_iterations = 50;
+  const Result r = solve(Solver::entropic, m, x, y, a, b, o);
+  CHECK_FALSE(r.converged);
+  check_marginals(r.plan, a, b, 1e-14); // of sums of at most seven shares
+}
+
 TEST_CASE("ot/fused: entropic steps agree with the solver for clouds") {
   const auto px = random_points(22, 14, 2), py = random_points(23, 11, 3);
   const Vector a = random_weights(24, 14), b = random_weights(25, 11);
@@ -234,6 +245,47 @@ TEST_CASE("ot/fused: proximal points end where the linearised problem has nothin
     const Result polished = solve(Solver::exact, m, x, y, a, b, o, ot::SquareLoss{}, r.plan);
     CHECK(r.value - polished.value < 1e-6 * r.value);
     CHECK(r.value >= polished.value - 1e-12);
+  }
+}
+
+TEST_CASE("ot/fused: an end is no saddle and no minimum that an exchange between two pairs leaves") {
+  // Under squared Euclidean costs F bends downwards. Proximal points from the product plan used to stop at
+  // saddles, where they move too slowly to tell, and at minima that a single exchange leaves.
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    const Matrix x = squared_distances(random_points(300 + seed, 5, 2)),
+                 y = squared_distances(random_points(400 + seed, 7, 3)), m = random_matrix(500 + seed, 5, 7);
+    const Vector a = random_weights(600 + seed, 5), b = random_weights(700 + seed, 7);
+    Matrix product(m.shape());
+    for (index_t k = 0; k < product.size(); ++k)
+      product.data()[k] = a[static_cast<std::size_t>(k / 7)] * b[static_cast<std::size_t>(k % 7)];
+    for (const Solver by : {Solver::exact, Solver::proximal}) {
+      auto o = options(0.8, 0.5);
+      o.sinkhorn.tolerance = 1e-9, o.sinkhorn.max_iterations = 2000;
+      const Result r = solve(by, m, x, y, a, b, o, ot::SquareLoss{}, product);
+      REQUIRE(r.converged);
+      check_marginals(r.plan, a, b, 1e-14);
+      const auto value = [&](const Matrix& plan) {
+        return 0.2 * inner(m, plan) + 0.8 * ot::distortion(be, x.view(), y.view(), plan.view());
+      };
+      Matrix slope(m.shape());
+      for (index_t i = 0; i < 5; ++i)
+        for (index_t j = 0; j < 7; ++j) {
+          slope(i, j) = 0.2 * m(i, j);
+          for (index_t k = 0; k < 5; ++k)
+            for (index_t l = 0; l < 7; ++l)
+              slope(i, j) += 1.6 * (x(i, k) - y(j, l)) * (x(i, k) - y(j, l)) * r.plan(k, l);
+        }
+      CHECK(inner(slope, r.plan) - ot::exact_transport<double>(slope.view(), a, b).value < 1e-9 * r.value);
+      for (index_t p = 0; p < 35; ++p)
+        for (index_t q = 0; q < p; ++q) {
+          Matrix other = r.plan;
+          const index_t i = p / 7, j = p % 7, k = q / 7, l = q % 7;
+          const double mass = std::min(other(i, j), other(k, l));
+          if (i == k || j == l || mass == 0) continue;
+          other(i, j) -= mass, other(k, l) -= mass, other(i, l) += mass, other(k, j) += mass;
+          CHECK(value(other) > r.value * (1 - 1e-9));
+        }
+    }
   }
 }
 

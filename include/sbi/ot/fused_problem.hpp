@@ -66,17 +66,18 @@ template <class T> struct FusedState {
   double residual = 0;          ///< l1 error of the marginals
   int iterations = 0;
   bool settled = false, inner = false; ///< inner: the last inner problem is solved
+  bool ending = false;                 ///< the proximal solver's: no step of its own leads down
 };
 
 /// A checked problem with its options. `epsilon`: of the entropy that is part of the objective, or 0.
 template <class B, class T> class FusedProblem {
 public:
   FusedProblem(const B& backend, View<const T> m, View<const T> cost_x, View<const T> cost_y,
-               std::span<const T> wa, std::span<const T> wb, const FusedOptions& o, const LossRows<T>& loss,
+               std::span<const T> wa, std::span<const T> wb, const FusedOptions& o, const LossRows<T>& of,
                double eps)
       : be(backend), options(o), cost(m), x(cost_x), y(cost_y),
-        weight_a((check_within("x", x, loss.least()), "a"), wa, x.rows()),
-        weight_b((check_within("y", y, loss.least()), "b"), wb, y.rows()), energy(be, x, y, loss),
+        weight_a((check_within("x", x, of.least()), "a"), wa, x.rows()),
+        weight_b((check_within("y", y, of.least()), "b"), wb, y.rows()), loss(of), energy(be, x, y, loss),
         epsilon(eps) {
     check_options();
     if (!cost) options.alpha = 1;
@@ -229,6 +230,7 @@ public:
   FusedOptions options;
   View<const T> cost, x, y;
   Weights<T> weight_a, weight_b;
+  const LossRows<T>& loss;
   Distortion<B, T> energy;
   double epsilon, mass_a = 1, mass_b = 1, size = 0, smallest = 0;
   std::vector<T> a, b;
