@@ -32,7 +32,7 @@ TEST_CASE("nn/gradient_slots: slots add up in order, to the same bits on any num
   GradientSlots<float> one(5, p), many(5, p);
   fill(one, size), fill(many, size);
   sbi::Rng rng(4);
-  std::vector<float> want(size);
+  sbi::AlignedVector<float> want(size);
   for (int s = 0; s < 5; ++s)
     for (auto& w : want) w += static_cast<float>(rng.normal());
   double square = 0;

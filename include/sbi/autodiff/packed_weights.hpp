@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/backend/gemm.hpp>
+#include <sbi/core/aligned.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -56,7 +57,7 @@ private:
   std::vector<Parameter> matrices_; ///< by offset
   std::vector<index_t> forward_, backward_;
   index_t size_ = 0;
-  std::vector<T> values_; ///< none before the first update
+  AlignedVector<T> values_; ///< none before the first update
 };
 
 } // namespace sbi

@@ -5,6 +5,7 @@
 #include <sbi/nn/parameters.hpp>
 
 #include <cmath>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -29,7 +30,7 @@ public:
   /// One update of the values in place from `scale` times the gradient, which has the layout of the
   /// parameters, and of their average, in one pass.
   template <Backend B>
-  void step(const B& backend, Parameters<T>& parameters, const std::vector<T>& gradient, double learning_rate,
+  void step(const B& backend, Parameters<T>& parameters, std::span<const T> gradient, double learning_rate,
             double scale = 1, Ema<T>* average = nullptr) {
     ++steps_;
     const double n = static_cast<double>(steps_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/backend/denormals.hpp>
+#include <sbi/core/aligned.hpp>
 #include <sbi/nn/parameters.hpp>
 
 #include <algorithm>
@@ -16,7 +17,7 @@ template <class T> class GradientSlots {
 public:
   /// For the parameters whose names hold `only`; the others' are dropped.
   GradientSlots(index_t slots, const Parameters<T>& parameters, std::string_view only = "")
-      : slots_(static_cast<std::size_t>(slots), std::vector<T>(parameters.values().size())),
+      : slots_(static_cast<std::size_t>(slots), AlignedVector<T>(parameters.values().size())),
         pieces_(parameters.pieces(only)), squares_(pieces_.size()) {}
 
   [[nodiscard]] index_t count() const { return static_cast<index_t>(slots_.size()); }
@@ -49,10 +50,10 @@ public:
     return std::sqrt(square);
   }
   /// What `reduce` has added up.
-  [[nodiscard]] std::vector<T>& total() { return slots_.front(); }
+  [[nodiscard]] AlignedVector<T>& total() { return slots_.front(); }
 
 private:
-  std::vector<std::vector<T>> slots_;
+  std::vector<AlignedVector<T>> slots_;
   std::vector<typename Parameters<T>::Piece> pieces_;
   std::vector<double> squares_; // of each piece
 };
