@@ -22,6 +22,7 @@ template <int M, int V, bool Partial, class T, int N>
 void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
                   index_t c_row, const T* bias, const T* d, index_t d_row, index_t last) {
   using Vector = Vec<T, N>;
+  constexpr int line = std::max<int>(1, 64 / static_cast<int>(N * sizeof(T))); // vectors of a cache line
   const auto get = [&](const T* p, int j) {
     if constexpr (Partial)
       return j == V - 1 ? Vector::load(p + N * j, last) : Vector::load(p + N * j);
@@ -33,6 +34,11 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
     for (int j = 0; j < V; ++j) sum[i][j] = Vector(0);
+  if (d) // sums over many products have left the near caches: they come while the tile is computed
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+      for (int j = 0; j < V; j += line) __builtin_prefetch(d + i * d_row + N * j, 1);
   for (index_t k = 0; k < depth; ++k) {
     Vector bk[V];
 #pragma GCC unroll 8
