@@ -185,12 +185,11 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
           const T* numbers = kept.row(b * at.heads + h) + first;
           if constexpr (work.has_edges)
             if (work.seen.sparse()) {
-              for (index_t i = 0; i < count; ++i) {
+              for (index_t i = 0; i < count; ++i)
                 detail::edges_backward<T, N>(work.seen.edges(i), q_row[i] + column, y_row[i] + column,
                                              dy_row[i] + column, numbers[i], head, width, work.scale,
                                              work.scale * log2_e, work.key, own_row, column, edge_weights,
                                              edge_weights + at.keys() + N, to_row[i] + column);
-              }
               continue;
             }
           const T* w = kept.row(b * at.heads + h) + at.padded_tokens() + first * at.keys();

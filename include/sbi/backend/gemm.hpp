@@ -5,6 +5,7 @@
 #pragma once
 #include <sbi/backend/backend.hpp>
 #include <sbi/backend/denormals.hpp>
+#include <sbi/core/aligned.hpp>
 #include <sbi/core/simd.hpp>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ template <int M, int V, bool Partial, class T, int N>
 void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
                   index_t c_row, const T* bias, const T* d, index_t d_row, index_t last) {
   using Vector = Vec<T, N>;
-  constexpr int line = std::max<int>(1, 64 / static_cast<int>(N * sizeof(T))); // vectors of a cache line
+  constexpr int line = std::max<int>(1, cache_line / (N * sizeof(T))); // vectors of one
   const auto get = [&](const T* p, int j) {
     if constexpr (Partial)
       return j == V - 1 ? Vector::load(p + N * j, last) : Vector::load(p + N * j);

@@ -6,10 +6,12 @@
 
 namespace sbi {
 
+inline constexpr std::size_t cache_line = 64; ///< bytes
+
 /// Memory that starts with a cache line: a vector of 16 or 32 bytes never straddles two, one of 64 is one.
 template <class T> struct AlignedAllocator {
   using value_type = T;
-  static constexpr std::align_val_t alignment{64};
+  static constexpr std::align_val_t alignment{cache_line};
 
   AlignedAllocator() = default;
   template <class U> AlignedAllocator(const AlignedAllocator<U>&) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/aligned.hpp>
 #include <sbi/core/shape.hpp>
 
 #include <algorithm>
@@ -61,7 +62,7 @@ public:
   }
 
 private:
-  static constexpr std::size_t alignment = 64, first_block = std::size_t{1} << 18;
+  static constexpr std::size_t alignment = cache_line, first_block = std::size_t{1} << 18;
   struct Free {
     void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t(alignment)); }
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/autodiff/tape.hpp>
+#include <sbi/core/aligned.hpp>
 #include <sbi/core/rng.hpp>
 
 #include <algorithm>
@@ -42,7 +43,7 @@ public:
   Parameter add(const std::string& name, Shape shape, Init init) {
     for (const auto& e : entries_)
       if (e.name == name) throw ValueError(sbi::text("parameters: ", name, " is added twice"));
-    constexpr index_t alignment = 64 / sizeof(T);
+    constexpr index_t alignment = cache_line / sizeof(T);
     const Parameter at{static_cast<index_t>(values_.size()), shape};
     values_.resize(values_.size() +
                    static_cast<std::size_t>((shape.size() + alignment - 1) / alignment * alignment));

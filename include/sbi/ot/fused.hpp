@@ -50,27 +50,27 @@ template <class P, class T> double conditional_gradient_step(const P& problem, F
   return step;
 }
 
-/// Sinkhorn for a cost, warm from the state's potentials.
+/// Sinkhorn's plan for a cost, warm from the state's potentials. Where the problem was not solved the plan is
+/// rounded to its marginals: far from them it may fall short of every minimum.
 template <class P, class T>
-void solve(const P& problem, const Tensor<T>& cost, const SinkhornOptions& run, FusedState<T>& s) {
+[[nodiscard]] Tensor<T> solve(const P& problem, const Tensor<T>& cost, const SinkhornOptions& run,
+                              FusedState<T>& s) {
   const SinkhornResult<T> before = std::move(s.potentials);
   s.potentials =
       sinkhorn(problem.be, cost.view(), problem.a, problem.b, run, before.f.empty() ? nullptr : &before);
   s.f.assign(s.potentials.f.begin(), s.potentials.f.end()),
       s.g.assign(s.potentials.g.begin(), s.potentials.g.end());
   s.inner = s.potentials.converged, s.residual = s.potentials.residual;
+  Tensor<T> plan = transport_plan(problem.be, cost.view(), problem.a, problem.b, s.potentials, run.epsilon);
+  if (!s.inner) plan = problem.as_plan(plan.view()), s.residual = 0;
+  return plan;
 }
 
 /// Mirror descent on F + eps KL: the next plan is Sinkhorn's of the cost G. Where F bends upwards on the way
 /// there a shorter step, from KL being convex, keeps the objective from rising.
 template <class P, class T>
 void entropic_step(const P& problem, const SinkhornOptions& run, FusedState<T>& s) {
-  const Tensor<T> slope = problem.slope(s);
-  solve(problem, slope, run, s);
-  Tensor<T> target =
-      transport_plan(problem.be, slope.view(), problem.a, problem.b, s.potentials, run.epsilon);
-  // A plan far from its marginals may fall short of every minimum.
-  if (!s.inner) target = problem.as_plan(target.view()), s.residual = 0;
+  const Tensor<T> slope = problem.slope(s), target = solve(problem, slope, run, s);
   Tensor<T> interaction;
   problem.energy.interaction(target.view(), interaction);
   const double bend = problem.bend(s, target, interaction), before = s.objective;
@@ -141,11 +141,7 @@ void proximal_step(const P& problem, const SinkhornOptions& run, FusedState<T>& 
     problem.slope(s, cost, [log_ratio, eps = s.epsilon](index_t i, index_t j) {
       return eps * static_cast<double>(log_ratio(i, j));
     });
-    solve(problem, cost, inner_run, s);
-    Tensor<T> near = transport_plan(problem.be, cost.view(), problem.a, problem.b, s.potentials, s.epsilon);
-    // A plan far from its marginals may fall short of every minimum.
-    if (!s.inner) near = problem.as_plan(near.view()), s.residual = 0;
-    next = problem.begin(std::move(near));
+    next = problem.begin(solve(problem, cost, inner_run, s));
     if (next.objective <= before + std::max(problem.smallest, s.residual * problem.size)) break;
     if (doubled == 40) { // no step leads down
       s.epsilon = run.epsilon;
