@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <sbi/inference/model_file.hpp>
 #include <sbi/sbi.hpp>
 
 #include <array>

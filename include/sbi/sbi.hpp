@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The whole library but for what needs optional packages: files of models (sbi/inference/model_file.hpp),
+// The whole library but for what needs optional packages: reading models (sbi/inference/model_file.hpp),
 // pictures and tables (sbi/io/...).
 #pragma once
 #include <sbi/diagnostics/coverage.hpp>
@@ -9,5 +9,6 @@
 #include <sbi/diagnostics/summary.hpp>
 #include <sbi/forward.hpp>
 #include <sbi/inference/domain_objective.hpp>
+#include <sbi/inference/model_write.hpp>
 #include <sbi/inference/simformer.hpp>
 #include <sbi/ot.hpp>

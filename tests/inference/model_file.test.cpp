@@ -64,7 +64,6 @@ TEST_CASE("inference/model_file: a Simformer comes back with the same samples") 
   CHECK(again.nodes().bounds[0].high == 1);
   CHECK(again.parameters().values() == model.parameters().values());
   CHECK(again.standardised());
-  CHECK(again.sde().beta_max() == 15);
   const auto& masks = again.config().conditions; // a training that goes on draws the same ones
   CHECK(masks.likelihood == 3);
   CHECK(masks.dense == 5);
@@ -92,6 +91,49 @@ TEST_CASE("inference/model_file: a domain-adaptive model comes back with the sam
                b = again.sample(x, sigma, domain, 10, sbi::Rng(3));
     CHECK(std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(double)) == 0);
   }
+}
+
+TEST_CASE("inference/model_file: parameters are set by name, and all differences are listed at once") {
+  sbi::nn::Parameters<float> parameters(1), same(2), other(3);
+  for (auto* p : {&parameters, &same}) {
+    (void)p->add("a.weight", {2, 3}, sbi::nn::Init::normal(1));
+    (void)p->add("b", {4}, sbi::nn::Init::normal(1));
+  }
+  sbi::io::Safetensors file;
+  for (const auto& e : parameters.entries()) file.set(e.name, parameters.view(e));
+  CHECK(same.values() != parameters.values());
+  sbi::detail::get_parameters(file, "model", same);
+  CHECK(same.values() == parameters.values());
+
+  (void)other.add("a.weight", {3, 2}, sbi::nn::Init::zeros());
+  (void)other.add("b", {4}, sbi::nn::Init::zeros());
+  (void)other.add("c", {1}, sbi::nn::Init::zeros());
+  CHECK(file_error([&] { sbi::detail::get_parameters(file, "model", other); }) ==
+        "model: the model does not fit:\n  a.weight is [2,3]; want [3,2]\n  c [1] is not in the file");
+}
+
+TEST_CASE("inference/model_file: standardisation and diffusion survive the text of a file") {
+  const Folder folder("model_file");
+  auto model = simformer(); // VP
+  model.transforms()[1] = sbi::NodeTransform({-1.0 / 7, 1e9}, -1e-9, 1e7);
+  sbi::save(model, folder.file("m"));
+  const auto again = sbi::load_simformer<sbi::Cpu<>, sbi::diffusion::VP>(sbi::Cpu<>(1), folder.file("m"));
+  for (std::size_t i = 0; i < nodes.names.size(); ++i) {
+    const auto &want = model.transforms()[i], &have = again.transforms()[i];
+    CHECK(have.bounds().low == want.bounds().low);
+    CHECK(have.bounds().high == want.bounds().high);
+    CHECK(have.mean() == want.mean());
+    CHECK(have.stddev() == want.stddev());
+  }
+  CHECK(again.sde().beta_min() == vp.beta_min());
+  CHECK(again.sde().beta_max() == vp.beta_max());
+  CHECK(again.sde().t_min() == vp.t_min());
+
+  const sbi::diffusion::VE ve(1.0 / 300, 17);
+  sbi::save(sbi::Simformer(sbi::Cpu<>(1), nodes, {}, ve), folder.file("m"));
+  const auto other = sbi::load_simformer(sbi::Cpu<>(1), folder.file("m"));
+  CHECK(other.sde().sigma_min() == ve.sigma_min());
+  CHECK(other.sde().sigma_max() == ve.sigma_max());
 }
 
 TEST_CASE("inference/model_file: a file of another kind, of another network or damaged is refused by name") {

@@ -1,69 +1,26 @@
 // SPDX-License-Identifier: MIT
-#include "../folder.hpp"
-
 #include <sbi/inference/model_record.hpp>
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <functional>
-
-namespace fs = std::filesystem;
-
 namespace {
-using sbi::testing::file_error;
-using sbi::testing::Folder;
+
+/// sde_from(to_record(sde)) is the same noise.
+template <class S> void comes_back(const S& sde) {
+  const S read = sbi::detail::sde_from<S>(sbi::detail::to_record(sde));
+  for (double t : {sde.t_min(), 0.4, 1.0}) {
+    CHECK(read.alpha(t) == sde.alpha(t));
+    CHECK(read.sigma(t) == sde.sigma(t));
+  }
+  CHECK(read.t_min() == sde.t_min());
+}
 
 } // namespace
 
-TEST_CASE("inference/model_record: parameters are set by name, and all differences are listed at once") {
-  sbi::nn::Parameters<float> parameters(1), same(2), other(3);
-  for (auto* p : {&parameters, &same}) {
-    (void)p->add("a.weight", {2, 3}, sbi::nn::Init::normal(1));
-    (void)p->add("b", {4}, sbi::nn::Init::normal(1));
-  }
-  sbi::io::Safetensors file;
-  sbi::detail::put_parameters(file, parameters);
-  CHECK(same.values() != parameters.values());
-  sbi::detail::get_parameters(file, "model", same);
-  CHECK(same.values() == parameters.values());
-
-  (void)other.add("a.weight", {3, 2}, sbi::nn::Init::zeros());
-  (void)other.add("b", {4}, sbi::nn::Init::zeros());
-  (void)other.add("c", {1}, sbi::nn::Init::zeros());
-  CHECK(file_error([&] { sbi::detail::get_parameters(file, "model", other); }) ==
-        "model: the model does not fit:\n  a.weight is [2,3]; want [3,2]\n  c [1] is not in the file");
-}
-
-TEST_CASE("inference/model_record: standardisation and diffusion survive the text of a file") {
-  const std::vector<sbi::NodeTransform> transforms{sbi::NodeTransform({}, 1.0 / 3, 2),
-                                                   sbi::NodeTransform({0, 1}, -1e-9, 1e7)};
-  const auto again = sbi::detail::transforms_from(sbi::detail::transforms_tensor(transforms));
-  REQUIRE(again.size() == 2);
-  for (std::size_t i = 0; i < 2; ++i) {
-    CHECK(again[i].bounds().low == transforms[i].bounds().low);
-    CHECK(again[i].bounds().high == transforms[i].bounds().high);
-    CHECK(again[i].mean() == transforms[i].mean());
-    CHECK(again[i].stddev() == transforms[i].stddev());
-  }
-  const Folder folder("model_record");
-  const auto twice = [&](auto sde) {
-    sbi::detail::ModelRecord record;
-    record.format = "test";
-    record.sde = sbi::detail::to_record(sde);
-    record.tensors.set("standardisation", sbi::Tensor<double>({0, 4}));
-    sbi::detail::write_record(record, folder.path / "m");
-    const auto stored = sbi::detail::read_record(folder.path / "m", "test");
-    const auto read = sbi::detail::sde_from<decltype(sde)>(stored.sde);
-    for (double t : {sde.t_min(), 0.4, 1.0}) {
-      CHECK(read.alpha(t) == sde.alpha(t));
-      CHECK(read.sigma(t) == sde.sigma(t));
-    }
-    CHECK(read.t_min() == sde.t_min());
-  };
-  twice(sbi::diffusion::VE(1.0 / 300, 17));
-  twice(sbi::diffusion::VP());
-  twice(sbi::diffusion::SubVP());
+TEST_CASE("inference/model_record: a diffusion comes back from its record") {
+  comes_back(sbi::diffusion::VE(1.0 / 300, 17));
+  comes_back(sbi::diffusion::VP(0.3, 14, 1e-4));
+  comes_back(sbi::diffusion::SubVP(0.2, 15, 1e-3));
 }
 
 TEST_CASE("inference/model_record: a diffusion of another kind is not taken for one's own") {
@@ -72,4 +29,25 @@ TEST_CASE("inference/model_record: a diffusion of another kind is not taken for 
                        "its diffusion is 'VP'; want SubVP", sbi::ValueError);
   CHECK_THROWS_WITH_AS((void)sbi::detail::sde_from<sbi::diffusion::VE>({"VE", {{"sigma_min", 0.1}}}),
                        "its diffusion VE has no sigma_max", sbi::ValueError);
+}
+
+TEST_CASE("inference/model_record: the configuration is JSON with every digit of its numbers") {
+  sbi::detail::ModelRecord record;
+  record.transformer = {16, 2, 4, 3, 8};
+  record.value_octaves = 5, record.cached_context = false;
+  record.conditions = {1, 2, 3, 4, 5, 0.25, 0.75, 0.1};
+  record.sde = sbi::detail::to_record(sbi::diffusion::VE(1.0 / 3, 9));
+  record.nodes = {"a", "b \"c\""}, record.parameters = 1;
+  const std::string network =
+      R"({"nodes":["a","b \"c\""],"parameters":1,)"
+      R"("transformer":{"width":16,"layers":2,"heads":4,"mlp_factor":3,"time_width":8},)"
+      R"("value_octaves":5,"cached_context":false,)"
+      R"("conditions":{"joint":1,"posterior":2,"likelihood":3,"sparse":4,"dense":5,)"
+      R"("sparse_probability":0.25,"dense_probability":0.75,"marginal":0.1},)"
+      R"("sde":{"kind":"VE","sigma_min":0.3333333333333333,"sigma_max":9})";
+  CHECK(sbi::detail::configuration_text(record) == network + "}");
+  record.encoders = {6, {12, 10}, {}, {{"first", {"b"}}, {"second", {}}}};
+  CHECK(sbi::detail::configuration_text(record) ==
+        network + R"(,"surveys":[{"name":"first","observables":["b"]},{"name":"second","observables":[]}],)"
+                  R"("embedding_width":6,"encoder_hidden":[12,10],"adapter_hidden":[]})");
 }

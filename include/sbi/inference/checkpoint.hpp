@@ -5,14 +5,13 @@
 #pragma once
 #include <sbi/inference/training_state.hpp>
 #include <sbi/io/files.hpp>
-#include <sbi/io/safetensors_header.hpp>
+#include <sbi/io/safetensors_write.hpp>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 namespace sbi {
@@ -23,10 +22,11 @@ inline constexpr const char* training_state_format = "sbi training state 2";
 
 /// What the file of a state begins with.
 template <class T> [[nodiscard]] std::string training_state_head(TrainingState<T>& state) {
-  io::SafetensorsHeader header({{"fingerprint", state.fingerprint}, {"format", training_state_format}});
+  io::SafetensorsHeader header(
+      io::JsonObject().add("fingerprint", state.fingerprint).add("format", training_state_format));
   state.each_counter([&](const char* name, auto&) { header.add(name, "I64", {}, sizeof(std::int64_t)); });
   state.each_array([&]<class V>(const char* name, const std::vector<V>& values) {
-    header.add(name, std::is_same_v<V, float> ? "F32" : "F64", {static_cast<index_t>(values.size())},
+    header.add(name, io::safetensors_dtype<V>, {static_cast<index_t>(values.size())},
                values.size() * sizeof(V));
   });
   return header.bytes();

@@ -53,9 +53,18 @@ public:
     if (partners_.size() > 0 && alignment.pairs > 0)
       part(Kind::partner, split_.train, pair_batch, 2); // the pairs' own order: row by row
     for (auto& p : parts_) p.first = rows_, rows_ += p.order.batch();
-    for (std::size_t k = 0; k < parts_.size(); ++k)
-      for (index_t i = 0; i < parts_[k].order.batch(); i += rows_a_chunk_)
-        chunks_.push_back({k, i, std::min(rows_a_chunk_, parts_[k].order.batch() - i)});
+    const auto cut = [&](std::size_t k, index_t rows, std::vector<Chunk>& to) {
+      for (index_t i = 0; i < parts_[k].order.batch(); i += rows)
+        to.push_back({k, i, std::min(rows, parts_[k].order.batch() - i)});
+    };
+    // Encoders alone take more rows at a time: of the last pass as many as keep all gradient slots busy.
+    constexpr index_t encoder_rows = 64;
+    for (std::size_t k = 0; k < parts_.size(); ++k) {
+      const index_t a_slot = (parts_[k].order.batch() + options.gradient_slots - 1) / options.gradient_slots;
+      cut(k, encoder_rows, blocks_);
+      cut(k, is_scored(parts_[k].kind) ? rows_a_chunk_ : std::clamp(a_slot, rows_a_chunk_, encoder_rows),
+          chunks_);
+    }
     ids_ = std::vector<std::int32_t>(static_cast<std::size_t>(model.nodes().parameters));
     std::iota(ids_.begin(), ids_.end(), 0);
   }
@@ -134,6 +143,7 @@ private:
   };
   using Rows = detail::DomainRows<T>;
 
+  [[nodiscard]] static bool is_scored(Kind kind) { return kind == Kind::simulated || kind == Kind::pair; }
   [[nodiscard]] static const char* name(Kind kind) {
     return kind == Kind::simulated ? "simulated"
            : kind == Kind::real    ? "real"
@@ -152,7 +162,7 @@ private:
   /// The loss of rows of one part, played back.
   double rows_loss(Tape<B>& tape, index_t step, const Chunk& c) const {
     const Part& p = parts_[c.part];
-    if (p.kind != Kind::simulated && p.kind != Kind::pair && !aligned_) return 0;
+    if (!is_scored(p.kind) && !aligned_) return 0;
     EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
     const bool priced = aligned_ && (p.kind == Kind::real || p.kind == Kind::pair);
     std::vector<Var<T>> moves;
@@ -160,7 +170,7 @@ private:
     if (aligned_ && gradient_.size() > 0)
       tape.seed(z, View<const T>(gradient_.row((p.first + c.first) * model_.encoders().tokens()), z.shape()));
     if (priced) price(tape, p, c, rows, moves);
-    if (p.kind == Kind::real || p.kind == Kind::partner) {
+    if (!is_scored(p.kind)) {
       tape.backward();
       return 0;
     }
@@ -264,8 +274,8 @@ private:
       present_ = Tensor<T>({tokens, rows_});
     }
     std::fill(gradient_.begin(), gradient_.end(), T{0});
-    backend.for_each(chunks(), [&](index_t i) {
-      const Chunk& c = chunks_[static_cast<std::size_t>(i)];
+    backend.for_each(static_cast<index_t>(blocks_.size()), [&](index_t i) {
+      const Chunk& c = blocks_[static_cast<std::size_t>(i)];
       const Part& p = parts_[c.part];
       Tape<B> tape(backend, values.data());
       const EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
@@ -293,7 +303,7 @@ private:
   Rng rng_;
   index_t rows_a_chunk_;
   std::vector<Part> parts_;
-  std::vector<Chunk> chunks_;
+  std::vector<Chunk> chunks_, blocks_; ///< of the last pass, of the first
   index_t rows_ = 0; ///< of a batch, all parts
   std::vector<std::int32_t> ids_;
   Tensor<T> z_, gradient_, present_;

@@ -26,9 +26,28 @@ template <class T> struct EncoderRows {
   View<T> adapted;               ///< [samples]: 1 for rows of the real domain, which pass the adapters
 };
 
+namespace detail {
+/// y[place[k]] = x[k], 0 in the other rows of y [rows, width].
+struct Spread {
+  const index_t* place;
+  index_t rows;
+
+  Shape shape(Shape x) const { return {rows, x.cols()}; }
+  template <Backend B, class T> void fwd(B&, View<const T> x, View<T> y) const {
+    std::fill_n(y.data, y.size(), T{0});
+    for (index_t k = 0; k < x.rows(); ++k) std::copy_n(x.row(k), x.cols(), y.row(place[k]));
+  }
+  template <Backend B, class T>
+  void vjp(B& be, View<const T>, View<const T>, View<const T> dy, View<T> dx) const {
+    for (index_t k = 0; k < dx.rows(); ++k)
+      row_of(be, dx.cols()).each([&](auto i) { add(dx.row(k), i, load(dy.row(place[k]), i)); });
+  }
+};
+} // namespace detail
+
 /// Encoders z_m = E_m(x_m), one a modality, and their pool, the mean of those that are present. An MLP sees
 /// each value, its error and whether it was observed; a layer normalisation ends it, so that an embedding
-/// cannot shrink.
+/// cannot shrink. Rows without any value of a modality do not pass its encoder: their z_m is 0.
 ///
 /// Rows of the real domain first pass an adapter, x_m + A_m(x_m), that starts as the identity. Where two
 /// domains overlap in x but differ in p(x | theta), no function of x alone can give partners the same
@@ -116,29 +135,60 @@ public:
     return false;
   }
   /// z [samples * tokens(), width()]: the modalities of a sample, then its pool. `moves`, where given,
-  /// receives what the adapters add to each modality m of rows of the real domain, [samples, features(m)]
-  /// and, to its embedding, [samples, width()]. Blocks without such rows pass the adapters by.
+  /// receives what the adapters add to each modality m of rows of the real domain that have it, [samples,
+  /// features(m)] and, to its embedding, [samples, width()]. Blocks without such rows pass the adapters by.
   template <Backend B>
   Var<typename B::param_t> operator()(Tape<B>& tape, const EncoderRows<typename B::param_t>& rows,
                                       std::vector<Var<typename B::param_t>>* moves = nullptr) const {
     using T = typename B::param_t;
-    const View<const T> adapted = rows.adapted;
-    const bool adapts = moves || std::any_of(adapted.data, adapted.data + adapted.size(),
+    const bool adapts = moves || std::any_of(rows.adapted.data, rows.adapted.data + rows.adapted.size(),
                                              [](T gate) { return gate != T{0}; });
     Var<T> all;
     for (std::size_t m = 0; m < modalities_.size(); ++m) {
-      Var<T> z = tape.constant(rows.features[m]), move, shift;
-      if (adapts) move = adapters_[m](tape, z), z = tape.apply(ops::AddGated<T>{adapted}, z, move);
-      z = norms_[m](tape, encoders_[m](tape, z));
-      if (adapts) shift = shifts_[m](tape, z), z = tape.apply(ops::AddGated<T>{adapted}, z, shift);
+      const Seen<T> seen = with_modality(tape, rows, m);
+      const auto to_all_rows = [&](Var<T> v) {
+        return seen.features.rows() == rows.adapted.size()
+                   ? v
+                   : tape.apply(detail::Spread{seen.place, rows.adapted.size()}, v);
+      };
+      Var<T> z = tape.constant(seen.features), move = z, shift = tape.constant(seen.nothing);
+      if (seen.features.rows() == 0) {
+        z = shift;
+      } else {
+        if (adapts) move = adapters_[m](tape, z), z = tape.apply(ops::AddGated<T>{seen.adapted}, z, move);
+        z = norms_[m](tape, encoders_[m](tape, z));
+        if (adapts) shift = shifts_[m](tape, z), z = tape.apply(ops::AddGated<T>{seen.adapted}, z, shift);
+      }
+      if (moves) moves->insert(moves->end(), {to_all_rows(move), to_all_rows(shift)});
+      z = to_all_rows(z);
       all = m == 0 ? z : tape.apply(ops::Concatenate{static_cast<index_t>(m), 1}, all, z);
-      if (moves) moves->insert(moves->end(), {move, shift});
     }
     const Var<T> pool = tape.apply(ops::MaskedMean<T>{rows.present, count()}, all);
     return tape.apply(ops::Concatenate{count(), 1}, all, pool);
   }
 
 private:
+  /// The rows of a block that have a modality.
+  template <class T> struct Seen {
+    const index_t* place; ///< of each, among all
+    View<const T> features, adapted;
+    View<const T> nothing; ///< [0, width()]
+  };
+  template <Backend B, class T>
+  [[nodiscard]] Seen<T> with_modality(Tape<B>& tape, const EncoderRows<T>& rows, std::size_t m) const {
+    const index_t samples = rows.adapted.size();
+    index_t* place = tape.arena().template array<index_t>(samples);
+    index_t seen = 0;
+    for (index_t r = 0; r < samples; ++r)
+      if (rows.present.data[r * count() + static_cast<index_t>(m)] != T{0}) place[seen++] = r;
+    const View<T> features = tape.scratch({seen, this->features(m)}), adapted = tape.scratch({seen});
+    for (index_t k = 0; k < seen; ++k) {
+      std::copy_n(rows.features[m].row(place[k]), features.cols(), features.row(k));
+      adapted.data[k] = rows.adapted.data[place[k]];
+    }
+    return {place, features, adapted, tape.scratch({0, width_})};
+  }
+
   std::vector<Modality> modalities_;
   index_t width_;
   std::vector<nn::Mlp> adapters_, encoders_, shifts_;

@@ -1,46 +1,65 @@
 // SPDX-License-Identifier: MIT
+// Files of models: written, and read back.
 #pragma once
-#include <sbi/inference/domain_adaptation.hpp>
-#include <sbi/inference/model_record.hpp>
-#include <sbi/inference/simformer.hpp>
+#include <sbi/inference/model_write.hpp>
+#include <sbi/io/safetensors.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace sbi {
 
 namespace detail {
 
-inline constexpr const char* simformer_format = "sbi simformer 1";
-inline constexpr const char* domain_adaptive_format = "sbi domain-adaptive 1";
+struct ModelFile {
+  ModelRecord record;
+  io::Safetensors tensors; ///< standardisation [nodes, 4] and the parameters
+};
+/// Throws FileError for a file that is no model of this format, ValueError for condition masks that cannot be
+/// drawn. (A template, so that the JSON library is compiled where a model is read.)
+template <class Lazy = void>
+[[nodiscard]] ModelFile read_model_file(const std::filesystem::path& path, const std::string& format);
 
-/// What the files of all models hold.
-template <class Model>
-ModelRecord model_record(const Model& model, const char* format, const nn::TransformerConfig& transformer,
-                         index_t value_octaves) {
-  static_assert(
-      requires { to_record(model.sde()); },
-      "sbi: model files know the diffusions VE, VP and SubVP; want a model with one of them");
-  ModelRecord out;
-  out.format = format;
-  out.transformer = transformer;
-  out.value_octaves = value_octaves;
-  out.conditions = model.config().conditions;
-  out.sde = to_record(model.sde());
-  out.nodes = model.nodes().names;
-  out.parameters = model.nodes().parameters;
-  put_parameters(out.tensors, model.parameters());
-  out.tensors.set("standardisation", transforms_tensor(model.transforms()));
+inline std::vector<NodeTransform> transforms_from(const Tensor<double>& table) {
+  std::vector<NodeTransform> out;
+  for (index_t i = 0; i < table.rows(); ++i)
+    out.emplace_back(Bounds{table(i, 0), table(i, 1)}, table(i, 2), table(i, 3));
   return out;
+}
+
+/// Sets all parameters from a file. Throws FileError that lists every difference at once.
+template <class T>
+void get_parameters(const io::Safetensors& file, const std::filesystem::path& path,
+                    nn::Parameters<T>& parameters) {
+  std::string differences;
+  for (const auto& e : parameters.entries()) {
+    if (!file.contains(e.name)) {
+      differences += sbi::text("\n  ", e.name, " ", e.at.shape, " is not in the file");
+      continue;
+    }
+    const auto& stored = file.get<T>(e.name);
+    if (stored.shape() != e.at.shape) {
+      differences += sbi::text("\n  ", e.name, " is ", stored.shape(), "; want ", e.at.shape);
+      continue;
+    }
+    std::copy(stored.begin(), stored.end(), parameters.values().begin() + e.at.offset);
+  }
+  if (!differences.empty())
+    throw FileError(sbi::text(path.string(), ": the model does not fit:", differences));
 }
 
 /// The model of a file: `build(record, nodes)` with the parameters and the standardisation that the record
 /// holds. Values that make no model become a FileError that names the file.
 template <class Build> auto read_model(const std::filesystem::path& path, const char* format, Build&& build) {
   try {
-    const ModelRecord record = read_record(path, format);
-    auto transforms = transforms_from(record.tensors.get<double>("standardisation"));
+    const auto [record, tensors] = read_model_file(path, format);
+    auto transforms = transforms_from(tensors.get<double>("standardisation"));
     Nodes nodes{record.nodes, {}, record.parameters};
     for (const auto& t : transforms) nodes.bounds.push_back(t.bounds());
     auto model = build(record, std::move(nodes));
-    get_parameters(record.tensors, path, model.parameters());
+    get_parameters(tensors, path, model.parameters());
     model.transforms() = std::move(transforms);
     model.standardised() = true;
     return model;
@@ -51,15 +70,6 @@ template <class Build> auto read_model(const std::filesystem::path& path, const 
 
 } // namespace detail
 
-/// Writes a model: tensors under their dotted names, standardisation [nodes, 4] (bounds, mean, standard
-/// deviation), everything else as JSON in the metadata. Throws FileError; nothing is left half-written.
-template <Backend B, diffusion::Sde S>
-void save(const Simformer<B, S>& model, const std::filesystem::path& path) {
-  const auto& c = model.config().network;
-  auto record = detail::model_record(model, detail::simformer_format, c.transformer, c.value_octaves);
-  record.cached_context = c.cached_context;
-  detail::write_record(std::move(record), path);
-}
 /// Reads a Simformer. Throws FileError for a file that is no such model, listing all differences.
 template <Backend B, diffusion::Sde S = diffusion::VE>
 [[nodiscard]] Simformer<B, S> load_simformer(B backend, const std::filesystem::path& path) {
@@ -74,20 +84,6 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
       });
 }
 
-template <Backend B, diffusion::Sde S>
-void save(const DomainAdaptive<B, S>& model, const std::filesystem::path& path) {
-  const auto& c = model.config();
-  auto record = detail::model_record(model, detail::domain_adaptive_format, c.transformer, c.value_octaves);
-  auto& encoders = record.encoders.emplace();
-  encoders.embedding_width = c.embedding_width;
-  encoders.encoder_hidden = c.encoder_hidden, encoders.adapter_hidden = c.adapter_hidden;
-  for (const auto& m : model.encoders().modalities()) {
-    auto& [name, observables] = encoders.surveys.emplace_back(m.name, std::vector<std::string>{});
-    for (index_t j : m.observables)
-      observables.push_back(model.nodes().names[static_cast<std::size_t>(model.nodes().parameters + j)]);
-  }
-  detail::write_record(std::move(record), path);
-}
 /// Reads a domain-adaptive model. Throws FileError for a file that is no such model, listing all differences.
 template <Backend B, diffusion::Sde S = diffusion::VE>
 [[nodiscard]] DomainAdaptive<B, S> load_domain_adaptive(B backend, const std::filesystem::path& path) {
@@ -107,8 +103,14 @@ template <Backend B, diffusion::Sde S = diffusion::VE>
 }
 
 #ifdef SBI_COMPILED
-extern template void save(const Simformer<Cpu<float>, diffusion::VE>&, const std::filesystem::path&);
 extern template Simformer<Cpu<float>, diffusion::VE> load_simformer(Cpu<float>, const std::filesystem::path&);
 #endif
 
 } // namespace sbi
+
+#ifdef SBI_COMPILED
+extern template sbi::detail::ModelFile sbi::detail::read_model_file(const std::filesystem::path&,
+                                                                    const std::string&);
+#else
+#include <sbi/inference/model_read.hpp>
+#endif

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT
-// How model files are read; part of sbi/inference/model_record.hpp.
+// How model files are read; part of sbi/inference/model_file.hpp.
 #pragma once
-#include <sbi/inference/model_record.hpp>
+#include <sbi/inference/model_file.hpp>
 #include <sbi/io/safetensors_read.hpp>
 
 #include <nlohmann/json.hpp>
 
 namespace sbi::detail {
 
-template <class Lazy> ModelRecord read_record(const std::filesystem::path& path, const std::string& format) {
+template <class Lazy> ModelFile read_model_file(const std::filesystem::path& path, const std::string& format) {
   using Json = typename io::detail::JsonLibrary<Lazy>::Json;
   const auto fail = [&](const auto&... why) { throw FileError(sbi::text(path.string(), ": ", why...)); };
-  ModelRecord out;
-  out.format = format;
-  out.tensors = io::Safetensors::read<Lazy>(path);
-  if (out.tensors.meta("format") != format)
-    fail("format is '", out.tensors.meta("format"), "'; want '", format, "'");
-  const Json j = Json::parse(out.tensors.meta("configuration"), nullptr, false);
+  ModelFile file{{}, io::Safetensors::read<Lazy>(path)};
+  ModelRecord& out = file.record;
+  if (file.tensors.meta("format") != format)
+    fail("format is '", file.tensors.meta("format"), "'; want '", format, "'");
+  const Json j = Json::parse(file.tensors.meta("configuration"), nullptr, false);
   if (!j.is_object()) fail("its configuration is no JSON object");
   const auto set = [](const Json& from, const char* name, auto& value) { from.at(name).get_to(value); };
   try {
@@ -35,7 +34,7 @@ template <class Lazy> ModelRecord read_record(const std::filesystem::path& path,
       if (number.key() == "kind")
         number.value().get_to(out.sde.kind);
       else
-        number.value().get_to(out.sde.numbers[number.key()]);
+        out.sde.numbers.emplace_back(number.key(), number.value().template get<double>());
     set(j, "value_octaves", out.value_octaves);
     if (j.contains("cached_context")) set(j, "cached_context", out.cached_context);
     set(j, "nodes", out.nodes), set(j, "parameters", out.parameters);
@@ -51,10 +50,10 @@ template <class Lazy> ModelRecord read_record(const std::filesystem::path& path,
   } catch (const typename Json::exception& error) {
     fail("its configuration cannot be used: ", error.what());
   }
-  const Shape have = out.tensors.template get<double>("standardisation").shape(),
+  const Shape have = file.tensors.template get<double>("standardisation").shape(),
               want{static_cast<index_t>(out.nodes.size()), 4};
   if (have != want) fail("standardisation is ", have, "; want ", want);
-  return out;
+  return file;
 }
 
 } // namespace sbi::detail

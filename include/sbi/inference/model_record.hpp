@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: MIT
-// What model files hold, whatever type the model is of.
+// The configuration that files of models hold, whatever type the model is of.
 #pragma once
-#include <sbi/compiled.hpp>
 #include <sbi/diffusion/conditioning.hpp>
 #include <sbi/diffusion/sde.hpp>
-#include <sbi/inference/nodes.hpp>
-#include <sbi/inference/standardise.hpp>
 #include <sbi/io/json_text.hpp>
-#include <sbi/io/safetensors.hpp>
-#include <sbi/nn/parameters.hpp>
 #include <sbi/nn/transformer.hpp>
 
-#include <algorithm>
 #include <concepts>
-#include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sbi::detail {
 
+inline constexpr const char* simformer_format = "sbi simformer 1";
+inline constexpr const char* domain_adaptive_format = "sbi domain-adaptive 1";
+
 /// A diffusion by name and numbers.
 struct SdeRecord {
   std::string kind;
-  std::map<std::string, double> numbers;
+  std::vector<std::pair<std::string, double>> numbers;
 };
 
 /// What only a domain-adaptive model has.
@@ -35,10 +31,8 @@ struct EncodersRecord {
   std::vector<std::pair<std::string, std::vector<std::string>>> surveys; ///< name, observables
 };
 
-/// A model as its file holds it: tensors under their dotted names, standardisation among them, and the
-/// configuration, which becomes JSON in the metadata.
+/// Sizes and settings of a model; in a file they are JSON in the metadata.
 struct ModelRecord {
-  std::string format;
   nn::TransformerConfig transformer;
   index_t value_octaves = 0;
   bool cached_context = true;
@@ -47,11 +41,9 @@ struct ModelRecord {
   std::vector<std::string> nodes;
   index_t parameters = 0; ///< that many of the nodes come first
   std::optional<EncodersRecord> encoders;
-  io::Safetensors tensors;
 };
 
-/// Throws FileError; nothing is left half-written.
-inline void write_record(ModelRecord record, const std::filesystem::path& path) {
+[[nodiscard]] inline std::string configuration_text(const ModelRecord& record) {
   const auto& t = record.transformer;
   const auto& c = record.conditions;
   const auto transformer = io::JsonObject()
@@ -88,13 +80,8 @@ inline void write_record(ModelRecord record, const std::filesystem::path& path) 
         .add("encoder_hidden", record.encoders->encoder_hidden)
         .add("adapter_hidden", record.encoders->adapter_hidden);
   }
-  record.tensors.metadata = {{"format", record.format}, {"configuration", configuration.text()}};
-  record.tensors.write(path);
+  return configuration.text();
 }
-/// Throws FileError for a file that is no model of this format, ValueError for condition masks that cannot be
-/// drawn. (A template, so that only programs that read models wait for a JSON library to compile.)
-template <class Lazy = void>
-[[nodiscard]] ModelRecord read_record(const std::filesystem::path& path, const std::string& format);
 
 inline SdeRecord to_record(const diffusion::VE& sde) {
   return {"VE", {{"sigma_min", sde.sigma_min()}, {"sigma_max", sde.sigma_max()}}};
@@ -107,11 +94,10 @@ template <std::derived_from<diffusion::LinearBeta> S> SdeRecord to_record(const 
 template <diffusion::Sde S> S sde_from(const SdeRecord& record) {
   if (const std::string kind = to_record(S{}).kind; record.kind != kind)
     throw ValueError(sbi::text("its diffusion is '", record.kind, "'; want ", kind));
-  const auto number = [&](const char* name) {
-    const auto found = record.numbers.find(name);
-    if (found == record.numbers.end())
-      throw ValueError(sbi::text("its diffusion ", record.kind, " has no ", name));
-    return found->second;
+  const auto number = [&](std::string_view name) {
+    for (const auto& [key, value] : record.numbers)
+      if (key == name) return value;
+    throw ValueError(sbi::text("its diffusion ", record.kind, " has no ", name));
   };
   if constexpr (std::same_as<S, diffusion::VE>)
     return S(number("sigma_min"), number("sigma_max"));
@@ -119,52 +105,4 @@ template <diffusion::Sde S> S sde_from(const SdeRecord& record) {
     return S(number("beta_min"), number("beta_max"), number("t_min"));
 }
 
-/// Bounds, mean and standard deviation of each node, [nodes, 4].
-inline Tensor<double> transforms_tensor(const std::vector<NodeTransform>& transforms) {
-  Tensor<double> out({static_cast<index_t>(transforms.size()), 4});
-  for (index_t i = 0; i < out.rows(); ++i) {
-    const NodeTransform& t = transforms[static_cast<std::size_t>(i)];
-    out(i, 0) = t.bounds().low, out(i, 1) = t.bounds().high, out(i, 2) = t.mean(), out(i, 3) = t.stddev();
-  }
-  return out;
-}
-inline std::vector<NodeTransform> transforms_from(const Tensor<double>& table) {
-  std::vector<NodeTransform> out;
-  for (index_t i = 0; i < table.rows(); ++i)
-    out.emplace_back(Bounds{table(i, 0), table(i, 1)}, table(i, 2), table(i, 3));
-  return out;
-}
-
-/// Adds all parameters under their names.
-template <class T> void put_parameters(io::Safetensors& file, const nn::Parameters<T>& parameters) {
-  for (const auto& e : parameters.entries()) file.set(e.name, parameters.view(e));
-}
-/// Sets all parameters from a file. Throws FileError that lists every difference at once.
-template <class T>
-void get_parameters(const io::Safetensors& file, const std::filesystem::path& path,
-                    nn::Parameters<T>& parameters) {
-  std::string differences;
-  for (const auto& e : parameters.entries()) {
-    if (!file.contains(e.name)) {
-      differences += sbi::text("\n  ", e.name, " ", e.at.shape, " is not in the file");
-      continue;
-    }
-    const auto& stored = file.get<T>(e.name);
-    if (stored.shape() != e.at.shape) {
-      differences += sbi::text("\n  ", e.name, " is ", stored.shape(), "; want ", e.at.shape);
-      continue;
-    }
-    std::copy(stored.begin(), stored.end(), parameters.values().begin() + e.at.offset);
-  }
-  if (!differences.empty())
-    throw FileError(sbi::text(path.string(), ": the model does not fit:", differences));
-}
-
 } // namespace sbi::detail
-
-#ifdef SBI_COMPILED
-extern template sbi::detail::ModelRecord sbi::detail::read_record(const std::filesystem::path&,
-                                                                  const std::string&);
-#else
-#include <sbi/inference/model_read.hpp>
-#endif

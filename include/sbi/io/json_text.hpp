@@ -75,20 +75,28 @@ template <class T> [[nodiscard]] std::string json_text(const std::vector<T>& lis
 class JsonObject {
 public:
   template <class T> JsonObject& add(std::string_view name, const T& value) {
-    members_ += (members_.empty() ? "" : ",") + json_text(name) + ":" + json_text(value);
-    return *this;
+    return add_text(name, json_text(value));
   }
+  [[nodiscard]] bool empty() const { return members_.empty(); }
   [[nodiscard]] std::string text() const { return "{" + members_ + "}"; }
 
 private:
+  JsonObject& add_text(std::string_view name, std::string_view value) {
+    if (!members_.empty()) members_ += ',';
+    members_ += json_text(name), members_ += ':', members_ += value;
+    return *this;
+  }
   std::string members_;
 };
 [[nodiscard]] inline std::string json_text(const JsonObject& object) { return object.text(); }
 
 template <class T> std::string json_text(const std::vector<T>& list) {
-  std::string out;
-  for (const T& item : list) out += (out.empty() ? "[" : ",") + json_text(item);
-  return out.empty() ? "[]" : out + "]";
+  std::string out = "[";
+  for (const T& item : list) {
+    if (out.size() > 1) out += ',';
+    out += json_text(item);
+  }
+  return out + ']';
 }
 
 } // namespace sbi::io

@@ -2,8 +2,7 @@
 #pragma once
 #include <sbi/compiled.hpp>
 #include <sbi/core/tensor.hpp>
-#include <sbi/io/files.hpp>
-#include <sbi/io/safetensors_header.hpp>
+#include <sbi/io/safetensors_write.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -44,7 +43,7 @@ public:
     if (found == tensors_.end()) throw FileError(text(source_, ": there is no tensor '", name, "'"));
     if (const auto* values = std::get_if<Tensor<T>>(&found->second)) return *values;
     throw FileError(text(source_, ": tensor '", name, "' is ", type_of(found->second), "; want ",
-                         type_of(Values(Tensor<T>{}))));
+                         safetensors_dtype<T>));
   }
   [[nodiscard]] const std::string& meta(const std::string& key) const {
     const auto found = metadata.find(key);
@@ -68,8 +67,7 @@ public:
 
 private:
   static const char* type_of(const Values& values) {
-    static constexpr const char* names[] = {"F32", "F64", "I64"};
-    return names[values.index()];
+    return std::visit([]<class T>(const Tensor<T>&) { return safetensors_dtype<T>; }, values);
   }
 
   std::map<std::string, Values> tensors_;
@@ -77,20 +75,17 @@ private:
 };
 
 inline std::string Safetensors::serialize() const {
-  SafetensorsHeader header(metadata);
-  std::string data;
-  // Types of eight bytes first: then every tensor starts at a multiple of its own element size.
+  JsonObject notes;
+  for (const auto& [key, note] : metadata) notes.add(key, note);
+  SafetensorsWriter file(notes);
   for (const std::size_t width : {8U, 4U})
     for (const auto& [name, values] : tensors_)
       std::visit(
-          [&, &name = name, dtype = type_of(values)]<class T>(const Tensor<T>& t) {
-            if (sizeof(T) != width) return;
-            const std::size_t bytes = static_cast<std::size_t>(t.size()) * sizeof(T);
-            header.add(name, dtype, t.shape(), bytes);
-            data.append(reinterpret_cast<const char*>(t.data()), bytes);
+          [&, &name = name]<class T>(const Tensor<T>& t) {
+            if (sizeof(T) == width) file.add(name, t.view());
           },
           values);
-  return header.bytes() + data;
+  return file.bytes();
 }
 
 } // namespace sbi::io
