@@ -28,7 +28,7 @@ std::vector<float> run(bool packed, Shape w1, index_t out) {
   Tensor<float> x({11, w1[0]}), dy({11, out});
   for (auto* t : {&x, &dy})
     for (auto& v : *t) v = static_cast<float>(rng.normal());
-  sbi::PackedWeights<float> weights({second, first}); // in any order
+  sbi::PackedWeights<float> weights({first, second});
   weights.update(be, values.data());
   std::vector<float> gradients(values.size());
   sbi::Tape tape(be, values.data(), gradients.data(), packed ? &weights : nullptr);
@@ -60,4 +60,12 @@ TEST_CASE("autodiff/packed_weights: a parameter that is not packed is read as it
   weights.update(be, values.data());
   CHECK(weights(Parameter{0, {4, 4}}).forward.data != nullptr);
   CHECK(weights(Parameter{16, {4, 4}}).forward.data == nullptr);
+}
+
+TEST_CASE("autodiff/packed_weights: matrices out of order are refused") {
+  CHECK_THROWS_WITH_AS(
+      (sbi::PackedWeights<float>({{16, {4, 4}}, {0, {4, 4}}})),
+      "packed weights: a matrix at offset 0 behind values up to 32; want matrices in the order "
+      "of their offsets",
+      sbi::ValueError);
 }

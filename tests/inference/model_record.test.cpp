@@ -45,9 +45,10 @@ TEST_CASE("inference/model_record: the configuration is JSON with every digit of
       R"("conditions":{"joint":1,"posterior":2,"likelihood":3,"sparse":4,"dense":5,)"
       R"("sparse_probability":0.25,"dense_probability":0.75,"marginal":0.1},)"
       R"("sde":{"kind":"VE","sigma_min":0.3333333333333333,"sigma_max":9})";
-  CHECK(sbi::detail::configuration_text(record) == network + "}");
-  record.encoders = {6, {12, 10}, {}, {{"first", {"b"}}, {"second", {}}}};
-  CHECK(sbi::detail::configuration_text(record) ==
+  auto configuration = sbi::detail::configuration(record);
+  CHECK(configuration.text() == network + "}");
+  sbi::detail::add_encoders(configuration, {6, {12, 10}, {}, {{"first", {"b"}}, {"second", {}}}});
+  CHECK(configuration.text() ==
         network + R"(,"surveys":[{"name":"first","observables":["b"]},{"name":"second","observables":[]}],)"
                   R"("embedding_width":6,"encoder_hidden":[12,10],"adapter_hidden":[]})");
 }

@@ -23,10 +23,14 @@ template <class T> struct PackedWeight { PackedMatrix<T> forward, backward; };
 template <class T> class PackedWeights {
 public:
   PackedWeights() = default;
+  /// matrices: by offset, as nn::Parameters lists them. Throws ValueError for another order.
   explicit PackedWeights(std::vector<Parameter> matrices) : matrices_(std::move(matrices)) {
-    std::sort(matrices_.begin(), matrices_.end(),
-              [](const auto& a, const auto& b) { return a.offset < b.offset; });
+    index_t end = 0;
     for (const Parameter& w : matrices_) {
+      if (w.offset < end)
+        throw ValueError(sbi::text("packed weights: a matrix at offset ", w.offset, " behind values up to ",
+                                   end, "; want matrices in the order of their offsets"));
+      end = w.offset + w.shape.size();
       forward_.push_back(size_), size_ += packed_size<T>(w.shape[0], w.shape[1]);
       backward_.push_back(size_), size_ += packed_size<T>(w.shape[1], w.shape[0]);
     }

@@ -8,7 +8,8 @@
 
 namespace sbi::detail {
 
-template <class Lazy> ModelFile read_model_file(const std::filesystem::path& path, const std::string& format) {
+template <class Lazy>
+ModelFile read_model_file(const std::filesystem::path& path, const std::string& format) {
   using Json = typename io::detail::JsonLibrary<Lazy>::Json;
   const auto fail = [&](const auto&... why) { throw FileError(sbi::text(path.string(), ": ", why...)); };
   ModelFile file{{}, io::Safetensors::read<Lazy>(path)};

@@ -43,7 +43,8 @@ struct ModelRecord {
   std::optional<EncodersRecord> encoders;
 };
 
-[[nodiscard]] inline std::string configuration_text(const ModelRecord& record) {
+/// The JSON of a model without encoders.
+[[nodiscard]] inline io::JsonObject configuration(const ModelRecord& record) {
   const auto& t = record.transformer;
   const auto& c = record.conditions;
   const auto transformer = io::JsonObject()
@@ -63,24 +64,24 @@ struct ModelRecord {
                               .add("marginal", c.marginal);
   auto sde = io::JsonObject().add("kind", record.sde.kind);
   for (const auto& [name, number] : record.sde.numbers) sde.add(name, number);
-  auto configuration = io::JsonObject()
-                           .add("nodes", record.nodes)
-                           .add("parameters", record.parameters)
-                           .add("transformer", transformer)
-                           .add("value_octaves", record.value_octaves)
-                           .add("cached_context", record.cached_context)
-                           .add("conditions", conditions)
-                           .add("sde", sde);
-  if (record.encoders) {
-    std::vector<io::JsonObject> surveys;
-    for (const auto& [name, observables] : record.encoders->surveys)
-      surveys.push_back(io::JsonObject().add("name", name).add("observables", observables));
-    configuration.add("surveys", surveys)
-        .add("embedding_width", record.encoders->embedding_width)
-        .add("encoder_hidden", record.encoders->encoder_hidden)
-        .add("adapter_hidden", record.encoders->adapter_hidden);
-  }
-  return configuration.text();
+  return io::JsonObject()
+      .add("nodes", record.nodes)
+      .add("parameters", record.parameters)
+      .add("transformer", transformer)
+      .add("value_octaves", record.value_octaves)
+      .add("cached_context", record.cached_context)
+      .add("conditions", conditions)
+      .add("sde", sde);
+}
+/// Adds what only a domain-adaptive model has.
+inline void add_encoders(io::JsonObject& configuration, const EncodersRecord& encoders) {
+  std::vector<io::JsonObject> surveys;
+  for (const auto& [name, observables] : encoders.surveys)
+    surveys.push_back(io::JsonObject().add("name", name).add("observables", observables));
+  configuration.add("surveys", surveys)
+      .add("embedding_width", encoders.embedding_width)
+      .add("encoder_hidden", encoders.encoder_hidden)
+      .add("adapter_hidden", encoders.adapter_hidden);
 }
 
 inline SdeRecord to_record(const diffusion::VE& sde) {

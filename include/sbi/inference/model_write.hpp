@@ -23,20 +23,28 @@ inline Tensor<double> transforms_tensor(const std::vector<NodeTransform>& transf
   return out;
 }
 
-/// Writes a file: `record` holds what only this type of model has. Throws FileError; nothing is left
-/// half-written.
+/// What the files of all models hold.
 template <class Model>
-void write_model(const Model& model, const char* format, ModelRecord record,
-                 const std::filesystem::path& path) {
+ModelRecord model_record(const Model& model, const nn::TransformerConfig& transformer,
+                         index_t value_octaves) {
   static_assert(
       requires { to_record(model.sde()); },
       "sbi: model files know the diffusions VE, VP and SubVP; want a model with one of them");
-  record.conditions = model.config().conditions;
-  record.sde = to_record(model.sde());
-  record.nodes = model.nodes().names;
-  record.parameters = model.nodes().parameters;
+  ModelRecord out;
+  out.transformer = transformer;
+  out.value_octaves = value_octaves;
+  out.conditions = model.config().conditions;
+  out.sde = to_record(model.sde());
+  out.nodes = model.nodes().names;
+  out.parameters = model.nodes().parameters;
+  return out;
+}
+/// Throws FileError; nothing is left half-written.
+template <class Model>
+void write_model(const Model& model, const char* format, const io::JsonObject& configuration,
+                 const std::filesystem::path& path) {
   io::SafetensorsWriter file(
-      io::JsonObject().add("configuration", configuration_text(record)).add("format", format));
+      io::JsonObject().add("configuration", configuration.text()).add("format", format));
   file.add("standardisation", transforms_tensor(model.transforms()).view());
   for (const auto& e : model.parameters().entries()) file.add(e.name, model.parameters().view(e));
   file.write(path);
@@ -49,26 +57,22 @@ void write_model(const Model& model, const char* format, ModelRecord record,
 template <Backend B, diffusion::Sde S>
 void save(const Simformer<B, S>& model, const std::filesystem::path& path) {
   const auto& c = model.config().network;
-  detail::ModelRecord record;
-  record.transformer = c.transformer;
-  record.value_octaves = c.value_octaves, record.cached_context = c.cached_context;
-  detail::write_model(model, detail::simformer_format, std::move(record), path);
+  auto record = detail::model_record(model, c.transformer, c.value_octaves);
+  record.cached_context = c.cached_context;
+  detail::write_model(model, detail::simformer_format, detail::configuration(record), path);
 }
 template <Backend B, diffusion::Sde S>
 void save(const DomainAdaptive<B, S>& model, const std::filesystem::path& path) {
   const auto& c = model.config();
-  detail::ModelRecord record;
-  record.transformer = c.transformer;
-  record.value_octaves = c.value_octaves;
-  auto& encoders = record.encoders.emplace();
-  encoders.embedding_width = c.embedding_width;
-  encoders.encoder_hidden = c.encoder_hidden, encoders.adapter_hidden = c.adapter_hidden;
+  detail::EncodersRecord encoders{c.embedding_width, c.encoder_hidden, c.adapter_hidden, {}};
   for (const auto& m : model.encoders().modalities()) {
     auto& [name, observables] = encoders.surveys.emplace_back(m.name, std::vector<std::string>{});
     for (index_t j : m.observables)
       observables.push_back(model.nodes().names[static_cast<std::size_t>(model.nodes().parameters + j)]);
   }
-  detail::write_model(model, detail::domain_adaptive_format, std::move(record), path);
+  auto configuration = detail::configuration(detail::model_record(model, c.transformer, c.value_octaves));
+  detail::add_encoders(configuration, encoders);
+  detail::write_model(model, detail::domain_adaptive_format, configuration, path);
 }
 
 #ifdef SBI_COMPILED

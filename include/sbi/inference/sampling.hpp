@@ -57,10 +57,10 @@ struct SampledTokens {
     ids.insert(ids.end(), latent_ids.data, latent_ids.data + latents);
     std::vector<std::int32_t> all(ids);
     if (cached) all.insert(all.end(), context_ids.data, context_ids.data + given);
-    std::sort(all.begin(), all.end());
-    if (const auto twice = std::adjacent_find(all.begin(), all.end()); twice != all.end())
-      throw ValueError(
-          sbi::text("sampling: node ", *twice, " is named twice; want each given or sampled once"));
+    for (std::int32_t node : all)
+      if (std::count(all.begin(), all.end(), node) > 1)
+        throw ValueError(
+            sbi::text("sampling: node ", node, " is named twice; want each given or sampled once"));
   }
   bool cached;
   index_t latents, given, context;

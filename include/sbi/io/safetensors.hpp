@@ -42,8 +42,8 @@ public:
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) throw FileError(text(source_, ": there is no tensor '", name, "'"));
     if (const auto* values = std::get_if<Tensor<T>>(&found->second)) return *values;
-    throw FileError(text(source_, ": tensor '", name, "' is ", type_of(found->second), "; want ",
-                         safetensors_dtype<T>));
+    throw FileError(
+        text(source_, ": tensor '", name, "' is ", type_of(found->second), "; want ", safetensors_dtype<T>));
   }
   [[nodiscard]] const std::string& meta(const std::string& key) const {
     const auto found = metadata.find(key);
