@@ -103,7 +103,7 @@ public:
   [[nodiscard]] View<T> scratch(Shape shape) { return {arena_.array<T>(shape.size()), shape}; }
 
   /// Computes op(in...) and records it if any input wants a gradient.
-  template <class Op, std::same_as<Var<T>>... In> Var<T> apply(Op op, In... in) {
+  template <class Op, std::same_as<Var<T>>... In> Var<T> apply(const Op& op, const In&... in) {
     static_assert(DifferentiableOp<Op, B, In...>, "sbi: an op needs shape(shapes...), fwd(backend, in..., "
                                                   "y[, saved]) and vjp(backend, in..., y[, saved], "
                                                   "dy, din...)");
@@ -172,11 +172,11 @@ private:
     ResultGradient<T> gradient;
   };
   /// Records f(backend, gradient of the result) and returns that gradient.
-  template <class F> Gradient<T> push(Shape shape, F f) {
+  template <class F> Gradient<T> push(const Shape& shape, const F& f) {
     struct Record : Node {
       Shape shape;
       F f;
-      Record(Node node, Shape s, F g) : Node(node), shape(s), f(g) {}
+      Record(const Node& node, const Shape& s, const F& g) : Node(node), shape(s), f(g) {}
     };
     static_assert(std::is_trivially_destructible_v<Record>);
     auto* record =

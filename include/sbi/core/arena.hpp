@@ -26,7 +26,8 @@ public:
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  [[nodiscard]] void* raw(std::size_t bytes) {
+  /// Never inlined: every operation asks for memory several times, and a call costs it nothing.
+  [[nodiscard, gnu::noinline]] void* raw(std::size_t bytes) {
     bytes = (bytes + alignment - 1) / alignment * alignment;
     while (block_ < blocks_.size() && offset_ + bytes > blocks_[block_].size) {
       ++block_;
