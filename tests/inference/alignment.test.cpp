@@ -22,8 +22,8 @@ struct Batch {
     for (double& v : z) v = rng.normal();
     for (double& v : present) v = 1;
   }
-  sbi::AlignmentLosses losses(const sbi::Alignment& alignment) {
-    const sbi::Cpu<double> cpu(1);
+  sbi::AlignmentLosses losses(const sbi::Alignment& alignment, int threads = 1) {
+    const sbi::Cpu<double> cpu(threads);
     sbi::AlignmentLosses out;
     std::fill(gradient.begin(), gradient.end(), 0.0);
     sbi::detail::coupled_losses(cpu, alignment, 1.0, ranges, z, present, gradient, out);
@@ -40,6 +40,35 @@ TEST_CASE("inference/alignment: without weights nothing is computed") {
   CHECK(losses.transport == 0);
   CHECK(losses.pairs == 0);
   for (double g : batch.gradient) CHECK(g == 0);
+}
+
+TEST_CASE(
+    "inference/alignment: losses beside each other add up, to the same bits for any number of threads") {
+  Batch all;
+  const auto together = all.losses({});
+  Tensor<double> sum(all.gradient.shape());
+  for (int which = 0; which < 3; ++which) {
+    sbi::Alignment one = sbi::Alignment::none();
+    if (which == 0) one.contrastive = sbi::Alignment{}.contrastive;
+    if (which == 1) one.transport = sbi::Alignment{}.transport;
+    if (which == 2) one.pairs = sbi::Alignment{}.pairs;
+    Batch batch;
+    const auto alone = batch.losses(one);
+    CHECK(alone.contrastive == (which == 0 ? together.contrastive : 0));
+    CHECK(alone.transport == (which == 1 ? together.transport : 0));
+    CHECK(alone.pairs == (which == 2 ? together.pairs : 0));
+    for (index_t i = 0; i < sum.size(); ++i) sum.data()[i] += batch.gradient.data()[i];
+  }
+  for (index_t i = 0; i < sum.size(); ++i) // up to the order of the additions
+    CHECK(std::abs(sum.data()[i] - all.gradient.data()[i]) < 1e-15);
+  for (int turn = 0; turn < 20; ++turn) {
+    Batch batch;
+    const auto losses = batch.losses({}, 3);
+    CHECK(losses.contrastive == together.contrastive);
+    CHECK(losses.transport == together.transport);
+    CHECK(losses.pairs == together.pairs);
+    CHECK(batch.gradient == all.gradient);
+  }
 }
 
 TEST_CASE("inference/alignment: equal clouds are at no distance, and the gradient leads from different ones "

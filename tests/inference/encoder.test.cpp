@@ -133,22 +133,67 @@ TEST_CASE("inference/encoder: simulated rows have the same bits in blocks with r
   }
 }
 
+TEST_CASE("inference/encoder: rows without a survey pass it by and change nothing for the others") {
+  Fixture f;
+  sbi::Rng rng(9);
+  for (auto& v : f.parameters.values()) v += 0.05 * rng.normal();
+  const auto alone = f.embed(true);
+  auto gap = f.x;
+  gap[0] = gap[2] = sbi::missing; // no Gaia
+  std::vector<double> gradient(f.parameters.values().size());
+  sbi::Tape<sbi::Cpu<double>> tape(f.cpu, f.parameters.values().data(), gradient.data());
+  for (const bool both : {true, false}) { // with a row that has Gaia, and without any
+    auto rows = f.encoders.rows(tape, 2);
+    f.encoders.write(rows, 0, gap.data(), f.sigma.data(), true);
+    f.encoders.write(rows, 1, both ? f.x.data() : gap.data(), f.sigma.data(), true);
+    std::vector<sbi::Var<double>> moves;
+    const auto z = f.encoders(tape, rows, &moves);
+    for (index_t i = 0; i < width; ++i) CHECK(z.value(0, i) == 0);
+    CHECK(std::memcmp(z.value.row(1), alone.row(1), sizeof(double) * width) == 0);
+    CHECK(std::memcmp(z.value.row(2), alone.row(1), sizeof(double) * width) == 0); // the pool is WISE alone
+    for (index_t token = 0; both && token < 3; ++token)
+      CHECK(std::memcmp(z.value.row(3 + token), alone.row(token), sizeof(double) * width) == 0);
+    REQUIRE(moves.size() == 4);
+    for (std::size_t k = 0; k < 4; ++k) {
+      REQUIRE(moves[k].shape() == sbi::Shape{2, k % 2 == 0 ? 8 : width});
+      const auto moved = [&](index_t row) {
+        return std::any_of(moves[k].value.row(row), moves[k].value.row(row) + moves[k].shape().cols(),
+                           [](double v) { return v != 0; });
+      };
+      CHECK(moved(0) == (k >= 2));
+      CHECK(moved(1) == (both || k >= 2));
+    }
+    if (both) continue;
+    const std::vector<double> ones(6 * width, 1.0); // what nobody passed learns nothing
+    tape.seed(z, sbi::View<const double>(ones.data(), z.shape())), tape.backward();
+    for (const auto& e : f.parameters.entries()) {
+      double most = 0;
+      for (index_t i = 0; i < e.at.shape.size(); ++i)
+        most = std::max(most, std::abs(gradient[static_cast<std::size_t>(e.at.offset + i)]));
+      CHECK((most > 0) == (e.name.find("wise") != std::string::npos));
+    }
+  }
+}
+
 TEST_CASE("inference/encoder: gradients of all parameters, adapters among them, are those of differences") {
   Fixture f;
   sbi::Rng rng(8);
   for (auto& v : f.parameters.values()) v += 0.05 * rng.normal();
   const auto n = f.parameters.size();
-  std::vector<double> gradient(static_cast<std::size_t>(n)), direction(gradient.size()), weight(6 * width);
+  std::vector<double> gradient(static_cast<std::size_t>(n)), direction(gradient.size()), weight(9 * width);
   for (auto& v : direction) v = rng.normal();
   for (auto& v : weight) v = rng.normal();
   const auto loss = [&](const std::vector<double>& values, double* to) {
     sbi::Tape<sbi::Cpu<double>> tape(f.cpu, values.data(), to);
-    auto rows = f.encoders.rows(tape, 2);
+    auto rows = f.encoders.rows(tape, 3);
     f.encoders.write(rows, 0, f.x.data(), f.sigma.data(), true);
     f.encoders.write(rows, 1, f.x.data(), f.sigma.data(), false);
+    auto gap = f.x;
+    gap[1] = gap[4] = sbi::missing; // no WISE
+    f.encoders.write(rows, 2, gap.data(), f.sigma.data(), true);
     const auto z = f.encoders(tape, rows);
     double sum = 0;
-    for (index_t i = 0; i < 6 * width; ++i) sum += z.value.data[i] * weight[static_cast<std::size_t>(i)];
+    for (index_t i = 0; i < 9 * width; ++i) sum += z.value.data[i] * weight[static_cast<std::size_t>(i)];
     if (to) tape.seed(z, sbi::View<const double>(weight.data(), z.shape())), tape.backward();
     return sum;
   };

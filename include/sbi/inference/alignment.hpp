@@ -81,17 +81,25 @@ struct BatchRanges {
 /// The coupled losses of a batch and their gradient, times `ramp`, added to `gradient`. z and gradient are
 /// [rows * tokens, width]: the surveys' embeddings of a row, then their pool; present [tokens, rows] tells
 /// which exist. A transport problem that misses its tolerance is left out and counted: its gradient would be
-/// wrong.
+/// wrong. The losses are tasks beside each other, each with loops of its own: transport has much that one
+/// thread alone can do.
 template <Backend B, class T = typename B::param_t>
 void coupled_losses(B& backend, const Alignment& alignment, double ramp, const BatchRanges& ranges,
                     const Tensor<T>& z, const Tensor<T>& present, Tensor<T>& gradient,
                     AlignmentLosses& losses) {
   const index_t tokens = present.rows(), rows = present.cols(), width = z.cols(), surveys = tokens - 1;
   const Shape wide{rows, tokens * width}; // the tokens of a row side by side
+  const auto part = [&](auto all, RowRange at, index_t token) {
+    return all.row_block(at.first, at.count).columns(token * width, width);
+  };
+  const auto values = [&](RowRange at, index_t token) {
+    return part(View<const T>(z.data(), wide), at, token);
+  };
+  const auto slopes = [&](RowRange at, index_t token) {
+    return part(View<T>(gradient.data(), wide), at, token);
+  };
   const auto cloud = [&](Tape<B>& tape, RowRange at, index_t token) {
-    return tape.input(View<const T>(z.data(), wide), View<T>(gradient.data(), wide))
-        .row_block(at.first, at.count)
-        .columns(token * width, width);
+    return tape.input(values(at, token), slopes(at, token));
   };
   const auto exists = [&](RowRange at, index_t token) {
     return View<const T>(present.row(token) + at.first, {at.count});
@@ -102,26 +110,31 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
     tape.backward(value, static_cast<T>(ramp * weight));
     return static_cast<double>(value.value.data[0]);
   };
-  losses.contrastive = losses.transport = losses.pairs = 0;
-  if (alignment.contrastive > 0)
-    for (const RowRange at : {ranges.simulated, ranges.real})
-      for (index_t m = 0; at.count > 0 && m < surveys; ++m)
-        losses.contrastive += run(alignment.contrastive / static_cast<double>(surveys), [&](Tape<B>& tape) {
-          return tape.apply(ops::InfoNce<T>{alignment.temperature, exists(at, m)}, cloud(tape, at, m),
-                            cloud(tape, at, surveys));
-        });
-  if (alignment.pairs > 0 && ranges.pair.count > 0 && ranges.partner.count > 0)
+  const auto contrast = [&](RowRange at) {
+    double out = 0;
+    for (index_t m = 0; alignment.contrastive > 0 && at.count > 0 && m < surveys; ++m)
+      out += run(alignment.contrastive / static_cast<double>(surveys), [&](Tape<B>& tape) {
+        return tape.apply(ops::InfoNce<T>{alignment.temperature, exists(at, m)}, cloud(tape, at, m),
+                          cloud(tape, at, surveys));
+      });
+    return out;
+  };
+  const auto pairs = [&] {
+    double out = 0;
+    if (!(alignment.pairs > 0 && ranges.pair.count > 0 && ranges.partner.count > 0)) return out;
     for (index_t token = 0; token < tokens; ++token) { // the score network reads all of them
       std::vector<T> both(static_cast<std::size_t>(ranges.pair.count));
       for (index_t i = 0; i < ranges.pair.count; ++i)
         both[static_cast<std::size_t>(i)] =
             exists(ranges.pair, token).data[i] * exists(ranges.partner, token).data[i];
       const View<const T> shared(both.data(), {ranges.pair.count});
-      losses.pairs += run(alignment.pairs / static_cast<double>(tokens), [&](Tape<B>& tape) {
+      out += run(alignment.pairs / static_cast<double>(tokens), [&](Tape<B>& tape) {
         return tape.apply(ops::PairLoss<T>{alignment.temperature, alignment.attraction, shared},
                           cloud(tape, ranges.partner, token), cloud(tape, ranges.pair, token));
       });
     }
+    return out;
+  };
   const auto weights = [&](RowRange at) { // a star without any survey has no embedding to align
     std::vector<T> w(static_cast<std::size_t>(at.count));
     std::copy_n(present.row(surveys) + at.first, at.count, w.begin());
@@ -130,22 +143,40 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
     for (T& v : w) v /= sum;
     return w;
   };
-  const bool transports = alignment.transport > 0;
-  const std::vector<T> a = weights(transports ? ranges.simulated : RowRange{}),
-                       b = weights(transports ? ranges.real : RowRange{});
-  if (!a.empty() && !b.empty()) {
+  // Contrasts reach the same pools meanwhile.
+  Tensor<T> of_simulated({ranges.simulated.count, width}), of_real({ranges.real.count, width});
+  const auto transport = [&] {
+    if (!(alignment.transport > 0)) return 0.0;
+    const std::vector<T> a = weights(ranges.simulated), b = weights(ranges.real);
+    if (a.empty() || b.empty()) return 0.0;
     auto divergence = ot::SinkhornDivergence::relative(alignment.epsilon, alignment.rho);
     divergence.options.sinkhorn.tolerance = 2e-3; // of the mass; the gradient's error is of this order
     const auto loss = ot::loss<T>(divergence, View<const T>(a.data(), {ranges.simulated.count}),
                                   View<const T>(b.data(), {ranges.real.count}));
     try {
-      losses.transport = run(alignment.transport / static_cast<double>(width), [&](Tape<B>& tape) {
-        return tape.apply(loss, cloud(tape, ranges.simulated, surveys), cloud(tape, ranges.real, surveys));
+      return run(alignment.transport / static_cast<double>(width), [&](Tape<B>& tape) {
+        return tape.apply(loss, tape.input(values(ranges.simulated, surveys), of_simulated.view()),
+                          tape.input(values(ranges.real, surveys), of_real.view()));
       });
     } catch (const NumericalError&) {
       ++losses.unconverged;
+      return 0.0;
     }
-  }
+  };
+  double of_task[4]; // the longest ones first
+  backend.for_each(4, [&](index_t task) {
+    of_task[task] = task == 0   ? transport()
+                    : task == 1 ? contrast(ranges.simulated)
+                    : task == 2 ? contrast(ranges.real)
+                                : pairs();
+  });
+  losses.transport = of_task[0], losses.contrastive = of_task[1] + of_task[2], losses.pairs = of_task[3];
+  const auto add_rows = [&](const Tensor<T>& from, View<T> to) {
+    for (index_t r = 0; r < to.rows(); ++r)
+      row_of(backend, width).each([&](auto k) { add(to.row(r), k, load(from.row(r), k)); });
+  };
+  add_rows(of_simulated, slopes(ranges.simulated, surveys));
+  add_rows(of_real, slopes(ranges.real, surveys));
 }
 
 } // namespace detail

@@ -57,13 +57,12 @@ public:
       for (index_t i = 0; i < parts_[k].order.batch(); i += rows)
         to.push_back({k, i, std::min(rows, parts_[k].order.batch() - i)});
     };
-    // Encoders alone take more rows at a time: of the last pass as many as keep all gradient slots busy.
-    constexpr index_t encoder_rows = 64;
+    constexpr index_t encoded_at_once = 64; // where no score follows; in chunks if that leaves no slot idle
     for (std::size_t k = 0; k < parts_.size(); ++k) {
       const index_t a_slot = (parts_[k].order.batch() + options.gradient_slots - 1) / options.gradient_slots;
-      cut(k, encoder_rows, blocks_);
-      cut(k, is_scored(parts_[k].kind) ? rows_a_chunk_ : std::clamp(a_slot, rows_a_chunk_, encoder_rows),
-          chunks_);
+      const index_t encoded = std::max(rows_a_chunk_, std::min(a_slot, encoded_at_once));
+      cut(k, is_scored(parts_[k].kind) ? rows_a_chunk_ : encoded, chunks_);
+      cut(k, encoded_at_once, blocks_);
     }
     ids_ = std::vector<std::int32_t>(static_cast<std::size_t>(model.nodes().parameters));
     std::iota(ids_.begin(), ids_.end(), 0);
@@ -130,7 +129,7 @@ public:
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
 private:
-  enum class Kind { simulated, real, pair, partner };
+  using Kind = detail::RowKind;
   struct Part {
     Kind kind;
     detail::BatchOrder order;
@@ -143,13 +142,6 @@ private:
   };
   using Rows = detail::DomainRows<T>;
 
-  [[nodiscard]] static bool is_scored(Kind kind) { return kind == Kind::simulated || kind == Kind::pair; }
-  [[nodiscard]] static const char* name(Kind kind) {
-    return kind == Kind::simulated ? "simulated"
-           : kind == Kind::real    ? "real"
-           : kind == Kind::pair    ? "paired"
-                                   : "partner";
-  }
   [[nodiscard]] const Rows& rows_of(Kind kind) const {
     return kind == Kind::simulated ? simulated_
            : kind == Kind::real    ? real_
@@ -193,21 +185,16 @@ private:
     for (index_t i = 0; i < c.count; ++i) {
       const index_t row = p.rows[static_cast<std::size_t>(c.first + i)];
       std::copy_n(from.x(row), from.observables(), x.begin());
-      if (thinned) drop_values(x, c.first + i);
+      if (thinned)
+        detail::drop_values(model_.encoders().modalities(), alignment_.survey_dropout,
+                            alignment_.value_dropout, drops_of(c.first + i), x);
       model_.encoders().write(rows, i, x.data(), from.sigma(row), real_domain);
     }
     return rows;
   }
   /// The stream is that of the row in its batch: a star and its partner lose the same values.
-  void drop_values(std::vector<T>& x, index_t row) const {
-    Rng rng =
-        rng_.split(0xD20).split(static_cast<std::uint64_t>(step_)).split(static_cast<std::uint64_t>(row));
-    const double rate = rng.uniform(0, 2 * alignment_.value_dropout);
-    for (const auto& modality : model_.encoders().modalities()) {
-      const bool survey = rng.bernoulli(alignment_.survey_dropout);
-      for (index_t j : modality.observables)
-        if (rng.bernoulli(rate) || survey) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
-    }
+  [[nodiscard]] Rng drops_of(index_t row) const {
+    return rng_.split(0xD20).split(static_cast<std::uint64_t>(step_)).split(static_cast<std::uint64_t>(row));
   }
 
   Var<T> score_loss(Tape<B>& tape, bool pair, const std::vector<index_t>& rows, index_t first, index_t count,
@@ -273,14 +260,15 @@ private:
       z_ = Tensor<T>({rows_ * tokens, width}), gradient_ = Tensor<T>(z_.shape());
       present_ = Tensor<T>({tokens, rows_});
     }
-    std::fill(gradient_.begin(), gradient_.end(), T{0});
     backend.for_each(static_cast<index_t>(blocks_.size()), [&](index_t i) {
       const Chunk& c = blocks_[static_cast<std::size_t>(i)];
       const Part& p = parts_[c.part];
       Tape<B> tape(backend, values.data());
       const EncoderRows<T> rows = encoder_rows(tape, p, c, p.kind);
       const Var<T> z = model_.encoders()(tape, rows);
-      std::copy_n(z.value.data, z.value.size(), z_.row((p.first + c.first) * tokens));
+      const index_t at = (p.first + c.first) * tokens;
+      std::copy_n(z.value.data, z.value.size(), z_.row(at));
+      std::fill_n(gradient_.row(at), z.value.size(), T{0});
       for (index_t r = 0; r < c.count; ++r)
         for (index_t k = 0; k < tokens; ++k)
           present_(k, p.first + c.first + r) = model_.encoders().present(rows, r, k) ? T{1} : T{0};
@@ -304,7 +292,7 @@ private:
   index_t rows_a_chunk_;
   std::vector<Part> parts_;
   std::vector<Chunk> chunks_, blocks_; ///< of the last pass, of the first
-  index_t rows_ = 0; ///< of a batch, all parts
+  index_t rows_ = 0;                   ///< of a batch, all parts
   std::vector<std::int32_t> ids_;
   Tensor<T> z_, gradient_, present_;
   index_t step_ = 0;

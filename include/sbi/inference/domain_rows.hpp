@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sbi/core/rng.hpp>
+#include <sbi/inference/encoder.hpp>
 #include <sbi/inference/training_rows.hpp>
 
 namespace sbi::detail {
+
+/// Which rows of a batch: pairs are real stars whose theta is known, partners the same in the simulator.
+enum class RowKind { simulated, real, pair, partner };
+[[nodiscard]] inline const char* name(RowKind kind) {
+  return kind == RowKind::simulated ? "simulated"
+         : kind == RowKind::real    ? "real"
+         : kind == RowKind::pair    ? "paired"
+                                    : "partner";
+}
+/// Whether the score loss reads them.
+[[nodiscard]] inline bool is_scored(RowKind kind) {
+  return kind == RowKind::simulated || kind == RowKind::pair;
+}
 
 /// Rows of a domain-adaptive model in the network's units. Throws ShapeError for other columns than the
 /// model's, and what StandardRows throws.
@@ -43,5 +58,18 @@ private:
   index_t parameters_;
   StandardRows<T> rows_;
 };
+
+/// Takes values out of the observables x of a row: each survey with the chance `survey_rate`, each value with
+/// one that is drawn for the row, uniform with the mean `value_rate`.
+template <class T>
+void drop_values(const std::vector<Modality>& modalities, double survey_rate, double value_rate, Rng rng,
+                 std::vector<T>& x) {
+  const double rate = rng.uniform(0, 2 * value_rate);
+  for (const auto& modality : modalities) {
+    const bool survey = rng.bernoulli(survey_rate);
+    for (index_t j : modality.observables)
+      if (rng.bernoulli(rate) || survey) x[static_cast<std::size_t>(j)] = static_cast<T>(missing);
+  }
+}
 
 } // namespace sbi::detail

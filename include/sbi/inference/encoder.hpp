@@ -33,9 +33,10 @@ struct Spread {
   index_t rows;
 
   Shape shape(Shape x) const { return {rows, x.cols()}; }
-  template <Backend B, class T> void fwd(B&, View<const T> x, View<T> y) const {
+  template <Backend B, class T> void fwd(B& be, View<const T> x, View<T> y) const {
     std::fill_n(y.data, y.size(), T{0});
-    for (index_t k = 0; k < x.rows(); ++k) std::copy_n(x.row(k), x.cols(), y.row(place[k]));
+    for (index_t k = 0; k < x.rows(); ++k)
+      row_of(be, x.cols()).each([&](auto i) { store(y.row(place[k]), i, load(x.row(k), i)); });
   }
   template <Backend B, class T>
   void vjp(B& be, View<const T>, View<const T>, View<const T> dy, View<T> dx) const {
@@ -183,7 +184,9 @@ private:
       if (rows.present.data[r * count() + static_cast<index_t>(m)] != T{0}) place[seen++] = r;
     const View<T> features = tape.scratch({seen, this->features(m)}), adapted = tape.scratch({seen});
     for (index_t k = 0; k < seen; ++k) {
-      std::copy_n(rows.features[m].row(place[k]), features.cols(), features.row(k));
+      row_of(tape.backend(), features.cols()).each([&](auto i) {
+        store(features.row(k), i, load(rows.features[m].row(place[k]), i));
+      });
       adapted.data[k] = rows.adapted.data[place[k]];
     }
     return {place, features, adapted, tape.scratch({0, width_})};

@@ -44,11 +44,11 @@ template <class T> struct ContrastState {
   T *scale_u, *scale_v, *row, *column;
 
   static Shape shape(Shape a) {
-    return {a.rows() * (2 * padded(a.cols()) + padded(a.rows())) + 4 * padded(a.rows())};
+    return {a.rows() * (2 * padded(a.cols()) + odd_lines(a.rows())) + 4 * padded(a.rows())};
   }
   ContrastState(View<T> all, Shape a)
       : u(all.data, a, padded(a.cols())), v(u.row(a.rows()), a, padded(a.cols())),
-        pair(v.row(a.rows()), {a.rows(), a.rows()}, padded(a.rows())), scale_u(pair.row(a.rows())),
+        pair(v.row(a.rows()), {a.rows(), a.rows()}, odd_lines(a.rows())), scale_u(pair.row(a.rows())),
         scale_v(scale_u + padded(a.rows())), row(scale_v + padded(a.rows())), column(row + padded(a.rows())) {
   }
 
@@ -62,14 +62,19 @@ template <class T> struct ContrastState {
 
 private:
   static index_t padded(index_t n) { return (n + 15) / 16 * 16; } // whole vectors, 64 bytes in float
+  /// Rows a power of two apart share the places of a cache.
+  static index_t odd_lines(index_t n) { return ((n + 15) / 16 | 1) * 16; }
 };
 
-/// The tasks of n rows and the blocks within a task, whose pairs stay in the second cache.
+/// The tasks of n rows and the blocks within a task, alike in size, whose pairs stay in the second cache.
 struct ContrastParts {
-  static constexpr index_t most = 8, block = 64;
-  index_t n, rows, count;
-  explicit ContrastParts(index_t n_)
-      : n(n_), rows(std::max(block, (n + most - 1) / most)), count((n + rows - 1) / rows) {}
+  index_t n, rows, count, block;
+  explicit ContrastParts(index_t n_) : n(n_) {
+    constexpr index_t most_tasks = 8, fewest_rows = 64, largest_block = 96;
+    rows = std::max(fewest_rows, (n + most_tasks - 1) / most_tasks), count = (n + rows - 1) / rows;
+    const index_t blocks = (rows + largest_block - 1) / largest_block;
+    block = (rows + blocks - 1) / blocks;
+  }
   /// f(first row, number of rows, whether it is the task's first)
   template <class F> void each_block(index_t part, F&& f) const {
     const index_t begin = part * rows, end = std::min(n, begin + rows);
@@ -266,19 +271,20 @@ void contrast_vjp(B& be, ContrastState<const T> all, View<const T> present, doub
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
   const View<T> du(arena.template array<T>(n * width), {n, width});
-  const View<T> dv(arena.template array<T>(parts.count * n * width), {parts.count, n, width}); // of the parts
+  const View<T> dv(arena.template array<T>(n * parts.count * width),
+                   {n, parts.count * width}); // side by side
   be.for_each(parts.count, [&](index_t p) {
     const FlushDenormals flush;
     const ArenaScope own(be.arena());
-    const View<T> memory(be.arena().template array<T>(ContrastParts::block * s.pair.row_stride),
-                         {ContrastParts::block, n}, s.pair.row_stride);
+    const View<T> memory(be.arena().template array<T>(parts.block * s.pair.row_stride), {parts.block, n},
+                         s.pair.row_stride);
     parts.each_block(p, [&](index_t first, index_t some, bool begins) {
       const View<T> slope = memory.row_block(0, some);
       contrast_slopes<B, T>(be, s, ContrastScale(temperature), d, first, slope);
       if (da) gemm(be, slope, Transpose::no, s.v, Transpose::no, du.row_block(first, some), Write::overwrite);
       if (db)
-        gemm(be, slope, Transpose::yes, s.u.row_block(first, some), Transpose::no, dv.row_block(p * n, n),
-             begins ? Write::overwrite : Write::accumulate);
+        gemm(be, slope, Transpose::yes, s.u.row_block(first, some), Transpose::no,
+             dv.columns(p * width, width), begins ? Write::overwrite : Write::accumulate);
     });
   });
   index_t* place = arena.template array<index_t>(n); // of the present rows among all
@@ -290,8 +296,11 @@ void contrast_vjp(B& be, ContrastState<const T> all, View<const T> present, doub
       for (index_t r = first; r < first + some; ++r) {
         if (da) unit_row_vjp<B, T>(be, width, s.u.row(r), s.scale_u[r], du.row(r), da.row(place[r]));
         if (!db) continue;
-        for (index_t q = 1; q < parts.count; ++q)
-          row_of(be, width).each([&](auto i) { add(dv.row(r), i, load(dv.row(q * n + r), i)); });
+        row_of(be, width).each([&](auto i) {
+          auto sum = load(dv.row(r), i);
+          for (index_t q = 1; q < parts.count; ++q) sum = sum + load(dv.row(r) + q * width, i);
+          store(dv.row(r), i, sum);
+        });
         unit_row_vjp<B, T>(be, width, s.v.row(r), s.scale_v[r], dv.row(r), db.row(place[r]));
       }
     });

@@ -231,8 +231,9 @@ template <class T> void check_points(const char* who, const char* name, View<con
     throw ShapeError(
         sbi::text("ot: ", who, ": ", name, " is ", points.shape, "; want [points, coordinates]"));
   for (index_t i = 0; i < points.rows(); ++i) {
+    const T* row = points.row(i);
     bool all = true; // without a branch an element
-    for (index_t k = 0; k < points.cols(); ++k) all &= is_finite(points(i, k));
+    for (index_t k = 0; k < points.cols(); ++k) all &= is_finite(row[k]);
     if (all) continue;
     index_t k = 0;
     while (is_finite(points(i, k))) ++k;

@@ -72,10 +72,11 @@ template <class T>
   };
   const auto centre = [](const Tensor<T>& points, const Weights<T>& w) {
     std::vector<double> sum(static_cast<std::size_t>(points.cols()), 0);
-    for (index_t i = 0; i < points.rows(); ++i)
-      for (index_t k = 0; k < points.cols(); ++k)
-        sum[static_cast<std::size_t>(k)] +=
-            w.value[static_cast<std::size_t>(i)] / w.mass * static_cast<double>(points(i, k));
+    for (index_t i = 0; i < points.rows(); ++i) {
+      const double weight = w.value[static_cast<std::size_t>(i)] / w.mass;
+      const T* row = points.row(i);
+      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += weight * static_cast<double>(row[k]);
+    }
     return sum;
   };
   const std::vector<double> q = centre(cost.q, a), k = centre(cost.k, b);

@@ -5,6 +5,7 @@
 #pragma once
 #include <sbi/core/arena.hpp>
 #include <sbi/ot/dot_pairs.hpp>
+#include <sbi/ot/small_updates.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -27,6 +28,20 @@ template <class T> void fill_kernel(index_t columns, const T* cost, const T* rig
     const V exponent = ((load(right, j) - load(cost, j)) + V(left)) * V(scale);
     store(to, j, select(exponent > V(least), exp2_bounded(exponent), V(0)));
   });
+}
+
+/// out = weights 2^((p - reference) scale), of which `p` may have fewer entries; false where the power of a
+/// point with weight is out of bounds.
+template <class T>
+[[nodiscard]] bool scale_weights(const std::vector<T>& weights, const std::vector<T>& p,
+                                 const std::vector<T>& reference, T scale, std::vector<T>& out) {
+  using V = Vec<T>;
+  return !(VectorRow<T>{static_cast<index_t>(p.size())}.sum([&](auto at) {
+    const V scaling = exp2_bounded((load(p.data(), at) - load(reference.data(), at)) * V(scale));
+    const V weight = load(weights.data(), at);
+    store(out.data(), at, weight * scaling);
+    return select(weight > V(0), out_of_bounds(scaling), V(0));
+  }) > 0);
 }
 
 /// to_ik = factor_i from_ik; both may be the same.

@@ -69,8 +69,8 @@ public:
     if constexpr (is_reference_v<B>) {
       return false;
     } else {
-      if (!kernel_ || eps != eps_ || !scale_weights(a_values_, f, f0_, left_) ||
-          !scale_weights(b_values_, g, g0_, right_))
+      if (!kernel_ || eps != eps_ || !scale_weights(a_values_, f, f0_, scale_, left_) ||
+          !scale_weights(b_values_, g, g0_, scale_, right_))
         return false;
       const bool turned = transpose == Transpose::yes; // as K is
       const std::vector<T>&outer = turned ? right_ : left_, &inner = turned ? left_ : right_;
@@ -109,7 +109,7 @@ private:
     if constexpr (!is_reference_v<B>) {
       if (!in_kernel_domain_) return false;
       if (!kernel_) allocate();
-      if (eps == eps_ && scale_weights(a_values_, f, f0_, left_) && sum<false>(g)) return true;
+      if (eps == eps_ && scale_weights(a_values_, f, f0_, scale_, left_) && sum<false>(g)) return true;
       refer_to(f, g, eps);
       if (sum<true>(g)) return true;
       in_kernel_domain_ = false, kernel_.reset(); // a point without any partner
@@ -135,15 +135,6 @@ private:
     left_ = a_values_, right_ = b_values_;
     if constexpr (!is_matrix) form_.emplace(cost_, true);
     if (worth_keeping()) keep_costs();
-  }
-  /// out = weights exp((p - reference) / eps); false where one of the scalings is out of bounds.
-  [[nodiscard]] bool scale_weights(const std::vector<T>& weights, const std::vector<T>& p,
-                                   const std::vector<T>& reference, std::vector<T>& out) const {
-    return !(VectorRow<T>{static_cast<index_t>(p.size())}.sum([&](auto at) {
-      const V scaling = exp2_bounded((load(p.data(), at) - load(reference.data(), at)) * V(scale_));
-      store(out.data(), at, load(weights.data(), at) * scaling);
-      return out_of_bounds(scaling);
-    }) > 0);
   }
   /// Makes these potentials the reference, all scalings 1. K is still to be computed.
   void refer_to(const std::vector<T>& f, const std::vector<T>& g, double eps) {

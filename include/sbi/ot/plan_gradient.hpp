@@ -11,14 +11,18 @@ namespace sbi::ot::detail {
 
 /// y minus the mean of its rows, and the mean.
 template <class T> [[nodiscard]] std::pair<Tensor<T>, std::vector<T>> centred(View<const T> y) {
-  std::vector<double> sum(static_cast<std::size_t>(y.cols()), 0);
-  for (index_t j = 0; j < y.rows(); ++j)
-    for (index_t k = 0; k < y.cols(); ++k) sum[static_cast<std::size_t>(k)] += static_cast<double>(y(j, k));
+  const auto d = static_cast<std::size_t>(y.cols());
+  std::vector<double> sum(d, 0);
+  for (index_t j = 0; j < y.rows(); ++j) {
+    const T* from = y.row(j);
+    for (std::size_t k = 0; k < d; ++k) sum[k] += static_cast<double>(from[k]);
+  }
   std::vector<T> mean;
   for (double s : sum) mean.push_back(static_cast<T>(s / static_cast<double>(y.rows())));
   Tensor<T> out(y.shape);
   for (index_t j = 0; j < y.rows(); ++j)
-    for (index_t k = 0; k < y.cols(); ++k) out(j, k) = y(j, k) - mean[static_cast<std::size_t>(k)];
+    VectorRow<T>{y.cols()}.each(
+        [&](auto k) { store(out.row(j), k, load(y.row(j), k) - load(mean.data(), k)); });
   return {std::move(out), std::move(mean)};
 }
 
@@ -82,14 +86,16 @@ template <class Update, class T>
                                        double eps, Transpose transpose, View<const T> x, View<const T> y,
                                        T sign, Tensor<T>& out) {
   const auto [shifted, mean] = centred<T>(y);
+  const T* origin = mean.data();
   std::vector<T> sums;
   Tensor<T> products;
   if (!update.multiply_plan(f, g, eps, transpose, shifted.view(), sums, products)) return false;
   for (index_t i = 0; i < x.rows(); ++i)
-    for (index_t k = 0; k < x.cols(); ++k)
-      out(i, k) += 2 * sign *
-                   (sums[static_cast<std::size_t>(i)] * (x(i, k) - mean[static_cast<std::size_t>(k)]) -
-                    products(i, k));
+    VectorRow<T>{x.cols()}.each([&](auto k) {
+      using V = Vec<T>;
+      const V moment = V(sums[static_cast<std::size_t>(i)]) * (load(x.row(i), k) - load(origin, k));
+      add(out.row(i), k, V(2 * sign) * (moment - load(products.row(i), k)));
+    });
   return true;
 }
 

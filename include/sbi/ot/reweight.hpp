@@ -88,11 +88,16 @@ template <class B, class T, class M, class F = Ignore>
                                     stages(options, range) > 1);
   // Subtracts the constant that gives a exp(v) the mass of b.
   const auto normalise = [&](std::vector<double>& v) {
-    double peak = -std::numeric_limits<double>::infinity(), sum = 0;
-    for (std::size_t i = 0; i < n; ++i)
-      if (a.value[i] > 0) peak = std::max(peak, v[i]);
-    for (std::size_t i = 0; i < n; ++i)
-      if (a.value[i] > 0) sum += a.value[i] * std::exp(v[i] - peak);
+    using V = Vec<double>;
+    const VectorRow<double> all{static_cast<index_t>(n)};
+    const double peak = all.max([&](auto i) {
+      return select(load(a.value.data(), i) > V(0), load(v.data(), i),
+                    V(-std::numeric_limits<double>::infinity()));
+    });
+    const double sum = all.sum([&](auto i) {
+      const V weight = load(a.value.data(), i);
+      return select(weight > V(0), weight * exp(load(v.data(), i) - V(peak)), V(0));
+    });
     const double constant = peak + std::log(sum / b.mass);
     for (double& entry : v) entry -= constant;
     return constant;

@@ -45,7 +45,7 @@ public:
     if constexpr (is_reference_v<B>) {
       return false;
     } else {
-      if (!kernel_ || eps != eps_ || !scale_weights(p)) return false;
+      if (!kernel_ || eps != eps_ || !scale_weights(weights_, p, reference_, scale_, left_)) return false;
       kernel_->multiply(be_, left_.data(), sums_.data(), [](index_t) {});
       const ArenaScope scope(be_.arena());
       const View<T> scaled(be_.arena().template array<T>(z.size()), z.shape);
@@ -77,7 +77,7 @@ private:
   [[nodiscard]] bool update(const Weights<T>& w, const std::vector<T>& p, double eps, std::vector<T>& next) {
     constexpr int most_failures = 4; // of K: then costs are not what it is good for
     const auto n = static_cast<index_t>(p.size());
-    const bool build = eps != eps_ || !scale_weights(p);
+    const bool build = eps != eps_ || !scale_weights(weights_, p, reference_, scale_, left_);
     if (!kernel_) {
       kernel_.emplace(be_.arena(), n);
       reference_.assign(weights_.size(), T{0});
@@ -112,16 +112,6 @@ private:
       for (std::size_t k = 0; k < bad.size(); ++k) next[static_cast<std::size_t>(bad[k])] = alone[k];
     }
     return true;
-  }
-  /// left = weights exp((p - reference) / eps); false where a scaling of a point with weight is out of
-  /// bounds.
-  [[nodiscard]] bool scale_weights(const std::vector<T>& p) {
-    return !(VectorRow<T>{static_cast<index_t>(p.size())}.sum([&](auto at) {
-      const V scaling = exp2_bounded((load(p.data(), at) - load(reference_.data(), at)) * V(scale_));
-      const V weight = load(weights_.data(), at);
-      store(left_.data(), at, weight * scaling);
-      return select(weight > V(0), out_of_bounds(scaling), V(0));
-    }) > 0);
   }
   void fill(index_t panel) {
     const ArenaScope scope(be_.arena());

@@ -41,13 +41,16 @@ template <class T> struct Weights {
   }
   /// value_i = base_i exp(log_factor_i), 0 where base_i is, whatever the factor
   void assign_scaled(const Weights& base, const std::vector<double>& log_factor) {
-    mass = 0;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      value[i] = base.value[i] > 0 ? base.value[i] * std::exp(log_factor[i]) : 0;
-      mass += value[i];
-      // From the logarithm, which stays finite where the weight underflows.
+    using V = Vec<double>;
+    mass = VectorRow<double>{static_cast<index_t>(value.size())}.sum([&](auto at) {
+      const V weight = load(base.value.data(), at);
+      const V scaled = select(weight > V(0), weight * exp(load(log_factor.data(), at)), V(0));
+      store(value.data(), at, scaled);
+      return scaled;
+    });
+    // From the logarithm, which stays finite where the weight underflows.
+    for (std::size_t i = 0; i < value.size(); ++i)
       if (base.value[i] > 0) log[i] = static_cast<T>(static_cast<double>(base.log[i]) + log_factor[i]);
-    }
   }
 
 private:
