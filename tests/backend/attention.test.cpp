@@ -35,15 +35,23 @@ template <class T> struct Problem {
     return {heads, tokens, mask.view(), context.view(), context_tokens, 2};
   }
 };
-template <class T> struct Result { Tensor<T> y, dqkv; };
+/// `written`: dqkv once more, in memory that held no zeros.
+template <class T> struct Result { Tensor<T> y, dqkv, written; };
 template <class T, class F, class G> Result<T> run(const Problem<T>& problem, F&& forward, G&& backward) {
-  Result<T> out{Tensor<T>(problem.dy.shape()), Tensor<T>(problem.qkv.shape())};
+  Result<T> out{Tensor<T>(problem.dy.shape()), Tensor<T>(problem.qkv.shape()),
+                Tensor<T>(problem.qkv.shape())};
   const auto at = problem.extent();
   Tensor<T> kept({problem.samples * problem.heads, at.kept()});
   forward(at, problem.qkv.view(), out.y.view(), kept.view());
   backward(at, problem.qkv.view(), std::as_const(out.y).view(), std::as_const(kept).view(), problem.dy.view(),
-           out.dqkv.view());
+           out.dqkv.view(), sbi::Write::accumulate);
+  std::fill(out.written.begin(), out.written.end(), std::numeric_limits<T>::quiet_NaN());
+  backward(at, problem.qkv.view(), std::as_const(out.y).view(), std::as_const(kept).view(), problem.dy.view(),
+           out.written.view(), sbi::Write::overwrite);
   return out;
+}
+template <class T> bool written_alike(const Result<T>& result) {
+  return std::equal(result.dqkv.begin(), result.dqkv.end(), result.written.begin());
 }
 template <class T, int N> Result<T> on_cpu(const Problem<T>& problem) {
   const sbi::Cpu<T> be(1);
@@ -78,7 +86,9 @@ TEST_CASE("backend/attention: every width agrees with the definition") {
     const auto check = [&](const auto& got) { // logits and sums of a few tens of terms of order one
       check_close(got.y, want.y, 60);
       check_close(got.dqkv, want.dqkv, 200);
+      CHECK(written_alike(got));
     };
+    CHECK(written_alike(want));
     check(on_cpu<float, 4>(single));
     check(on_cpu<float, 8>(single));
     check(on_cpu<float, 16>(single));
@@ -146,8 +156,14 @@ TEST_CASE("backend/attention: missing tokens, bands, blocks and few edges, with 
       for (const auto& got : {on_cpu<double, 2>(problem), on_cpu<double, 8>(problem)}) {
         check_close(got.y, want.y, 60); // sums of at most 140 weights times numbers of order one
         check_close(got.dqkv, want.dqkv, 200);
+        CHECK(written_alike(got));
       }
     };
+    agrees([](index_t, index_t) { return true; });
+    agrees([](index_t q, index_t k) { return q > k; });
+    agrees(
+        [](index_t q, index_t k) { return q >= 32 && (q + k) % 40 == 0; }); // edges after no edges, or none
+    agrees([](index_t q, index_t k) { return q < 32 || (q + k) % 40 == 0; });
     agrees([](index_t q, index_t k) { return q % 3 != 0 && k % 3 != 0; });
     agrees([](index_t q, index_t k) { return std::abs(q - k) <= 5; });
     agrees([](index_t q, index_t k) { return q / 10 == k / 10; });

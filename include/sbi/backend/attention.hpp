@@ -80,8 +80,8 @@ inline constexpr bool has_narrower = N * sizeof(T) > 16 && Widest == attention_w
 } // namespace detail
 
 /// y [samples * tokens, width]; `kept` [samples * heads, at.kept()] receives what the vector-Jacobian
-/// product needs: a number a query (one over the sum of its weights, or the logarithm of it where weights
-/// are not kept), and the weights.
+/// product needs: the weights, or the logarithm of their sum, a number a query, where they are not kept or a
+/// query goes by single edges.
 template <class T, int N = native_lanes<T>, int Widest = detail::attention_widest<N>>
 void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<T> y,
                        View<T> kept) {
@@ -93,7 +93,7 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
   const ArenaScope scope(arena);
   detail::AttentionWork<T, N, Widest> work(arena, at, qkv);
   const index_t head = work.head, width = work.width;
-  T *queries = arena.array<T>(work.padded * work.lanes), *mixed = arena.zeros<T>(work.padded * work.lanes),
+  T *queries = arena.array<T>(work.padded * work.lanes),
     *weights = at.keeps_weights() ? nullptr : arena.array<T>(detail::attention_run * work.lanes),
     *edge_weights = arena.array<T>(at.keys() + N), **y_row = arena.array<T*>(work.lanes);
   const T** q_row = arena.array<const T*>(work.lanes);
@@ -123,36 +123,41 @@ void attention_forward(const Cpu<T>& be, const AttentionExtent<T>& at, View<cons
                  const index_t n = std::min(run, keys - from);
                  Vector before[Widest];
                  std::copy_n(top, vectors, before);
-                 detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
-                                                work.seen.mask(from * lanes), w, top);
+                 detail::attention_logits<Widest, T, N>(vectors, n, head, work.key + from, column, queries,
+                                                        work.seen.mask(from * lanes), w, top);
                  for (int v = 0; v < vectors; ++v) {
                    const Vector shift = select(top[v] > Vector(never), top[v], Vector(0));
                    factor[v] = detail::attention_weight(before[v] - shift);
                    sum[v] = sum[v] * factor[v] + detail::attention_weights<T, N>(n, lanes, shift, w + v * N);
                  }
-                 detail::attention_mix<T, N>(vectors, n, head, work.key + from, width + column, w, mixed,
-                                             from == 0 ? nullptr : factor);
+                 if (at.keeps_weights())
+                   for (int v = 0; v < vectors; ++v) {
+                     const Vector share = select(sum[v] > Vector(0), Vector(1) / sum[v], Vector(0));
+                     for (index_t i = v * N; i < n * lanes; i += lanes)
+                       (Vector::load(w + i) * share).store(w + i);
+                   }
+                 else if (from > 0)
+                   detail::scale_rows<T, N>(factor, y_row, count, column, head);
+                 detail::attention_combine<Widest, T, N>(from == 0 ? Write::overwrite : Write::accumulate,
+                                                         count, n, head, w, 1, lanes, work.key + from,
+                                                         width + column, y_row, column);
                }
+               if (at.keeps_weights()) continue;
                for (int v = 0; v < vectors; ++v) {
                  factor[v] = select(sum[v] > Vector(0), Vector(1) / sum[v], Vector(0));
-                 if (at.keeps_weights()) {
-                   factor[v].store(numbers + v * N);
-                 } else {
-                   for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
-                 }
+                 for (int i = 0; i < N; ++i) numbers[v * N + i] = top[v].raw[i] + std::log2(sum[v].raw[i]);
                }
-               detail::scatter_lanes<T, N>(Write::overwrite, mixed, vectors, factor, y_row, count, column,
-                                           head);
+               detail::scale_rows<T, N>(factor, y_row, count, column, head);
              }
            });
 }
 
-/// dqkv += the vector-Jacobian product. The context is a constant.
+/// dqkv += the vector-Jacobian product, or = where `mode` says so. The context is a constant.
 template <class T, int N = native_lanes<T>, int Widest = detail::attention_widest<N>>
 void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<const T> qkv, View<const T> y,
-                        View<const T> kept, View<const T> dy, View<T> dqkv) {
+                        View<const T> kept, View<const T> dy, View<T> dqkv, Write mode = Write::accumulate) {
   if constexpr (detail::has_narrower<T, N, Widest>)
-    if (2 * at.tokens <= N) return attention_backward<T, N / 2, 1>(be, at, qkv, y, kept, dy, dqkv);
+    if (2 * at.tokens <= N) return attention_backward<T, N / 2, 1>(be, at, qkv, y, kept, dy, dqkv, mode);
   using Vector = Vec<T, N>;
   Arena& arena = be.arena();
   const ArenaScope scope(arena);
@@ -160,19 +165,19 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
   const index_t head = work.head, width = work.width, padded = work.padded, lanes = work.lanes;
   constexpr T log2_e = static_cast<T>(1.4426950408889634);
   const bool again = !at.keeps_weights(); // the weights are computed again
-  T *dy_lanes = arena.array<T>(padded * lanes), *dq_lanes = arena.zeros<T>(padded * lanes),
-    *queries = again ? arena.array<T>(padded * lanes) : nullptr, *q_rows = arena.array<T>(padded * lanes),
-    *dy_rows = arena.array<T>(padded * lanes), *gradient = arena.array<T>(detail::attention_run * lanes),
+  T *dy_lanes = arena.array<T>(padded * lanes), *queries = again ? arena.array<T>(padded * lanes) : nullptr,
+    *gradient = arena.array<T>(detail::attention_run * lanes),
     *weights = again ? arena.array<T>(detail::attention_run * lanes) : nullptr;
   T* edge_weights = arena.array<T>(2 * (at.keys() + N));
   T **own_row = arena.array<T*>(at.keys()), // gradients of the block's keys
       **to_row = arena.array<T*>(lanes);    // and of its queries
   const T **q_row = arena.array<const T*>(lanes), **y_row = arena.array<const T*>(lanes),
           **dy_row = arena.array<const T*>(lanes);
-  Vector one[Widest];
-  std::fill_n(one, Widest, Vector(1));
+  const bool fresh = mode == Write::overwrite; // then what no block writes is set to zero
   work.run(
-      [](index_t, index_t) {},
+      [&](index_t b, index_t q) {
+        if (fresh) std::fill_n(dqkv.row(b * at.tokens + q), 3 * width, T{0});
+      },
       [&](index_t b, index_t first, index_t count, int vectors) {
         const index_t keys = work.seen.keys(), context = work.seen.context_keys(), block = vectors * N;
         work.find(qkv, block, q_row), work.find(y, block, y_row), work.find(dy, block, dy_row);
@@ -180,11 +185,21 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
         std::fill_n(own_row, context, nullptr);
         for (index_t k = context; k < keys; ++k)
           own_row[k] = dqkv.row(b * at.tokens + work.seen.key(k) - at.context_tokens) + width;
+        // The first block writes the gradients of all keys, if it sees them all. Edges only add.
+        const bool edges = work.has_edges && work.seen.sparse();
+        const Write to_queries = fresh && !edges ? Write::overwrite : Write::accumulate;
+        const Write to_keys =
+            fresh && !edges && first == 0 && keys == at.keys() ? Write::overwrite : Write::accumulate;
+        if (fresh && first == 0 && to_keys == Write::accumulate)
+          for (index_t t = 0; t < at.tokens; ++t)
+            std::fill_n(dqkv.row(b * at.tokens + t) + width, 2 * width, T{0});
+        if (fresh && edges)
+          for (index_t i = 0; i < count; ++i) std::fill_n(to_row[i], width, T{0});
         for (index_t h = 0; h < at.heads; ++h) {
           const index_t column = h * head;
           const T* numbers = kept.row(b * at.heads + h) + first;
           if constexpr (work.has_edges)
-            if (work.seen.sparse()) {
+            if (edges) {
               for (index_t i = 0; i < count; ++i)
                 detail::edges_backward<T, N>(work.seen.edges(i), q_row[i] + column, y_row[i] + column,
                                              dy_row[i] + column, numbers[i], head, width, work.scale,
@@ -198,48 +213,36 @@ void attention_backward(const Cpu<T>& be, const AttentionExtent<T>& at, View<con
             std::fill_n(factor, vectors, Vector(work.scale) * Vector(log2_e));
             detail::gather_lanes<T, N>(q_row, column, head, vectors, factor, queries);
           }
-          // Kept weights lack their sum: it goes into dy.
-          for (int v = 0; v < vectors; ++v) {
-            factor[v] = Vector(work.scale);
-            if (!again) factor[v] *= Vector::load(numbers + v * N);
+          std::fill_n(factor, vectors, Vector(work.scale));
+          for (int v = 0; v < vectors; ++v)
             inner[v] = detail::products_of_rows<T, N>(y_row + v * N, dy_row + v * N, column, column + head) *
                        factor[v];
-          }
           detail::gather_lanes<T, N>(dy_row, column, head, vectors, factor, dy_lanes);
-          for (index_t i = 0; i < count; ++i) {
-            const Vector sum(again ? T{1} : numbers[i]);
-            const T *q = q_row[i] + column, *d = dy_row[i] + column;
-            T *to_q = q_rows + i * padded, *to_d = dy_rows + i * padded;
-            for (index_t j = 0; j < head; j += N) {
-              detail::load_part<T, N>(q + j, head - j).store(to_q + j);
-              (detail::load_part<T, N>(d + j, head - j) * sum).store(to_d + j);
-            }
-          }
           for (index_t from = 0; from < keys; from += detail::attention_run) {
             const index_t n = std::min(detail::attention_run, keys - from);
             if (again) {
-              detail::attention_logits<T, N>(vectors, n, head, work.key + from, column, queries,
-                                             work.seen.mask(from * block), weights, nullptr);
+              detail::attention_logits<Widest, T, N>(vectors, n, head, work.key + from, column, queries,
+                                                     work.seen.mask(from * block), weights, nullptr);
               for (int v = 0; v < vectors; ++v)
                 (void)detail::attention_weights<T, N>(n, block, Vector::load(numbers + v * N),
                                                       weights + v * N);
             }
             const T* p = again ? weights : w + from * block;
-            detail::attention_logits<T, N>(vectors, n, head, work.key + from, width + column, dy_lanes,
-                                           nullptr, gradient, nullptr);
+            detail::attention_logits<Widest, T, N>(vectors, n, head, work.key + from, width + column,
+                                                   dy_lanes, nullptr, gradient, nullptr);
             for (int v = 0; v < vectors; ++v)
               for (index_t i = v * N; i < n * block; i += block)
                 (Vector::load(p + i) * (Vector::load(gradient + i) - inner[v])).store(gradient + i);
-            detail::attention_mix<T, N>(vectors, n, head, work.key + from, column, gradient, dq_lanes,
-                                        from == 0 ? nullptr : one);
+            detail::attention_combine<Widest, T, N>(from == 0 ? to_queries : Write::accumulate, count, n,
+                                                    head, gradient, 1, block, work.key + from, column, to_row,
+                                                    column);
             const index_t skip = std::clamp<index_t>(context - from, 0, n);
             T* const* rows = own_row + from + skip;
-            detail::attention_spread<T, N>(n - skip, count, head, gradient + skip * block, block, q_rows,
-                                           padded, rows, column);
-            detail::attention_spread<T, N>(n - skip, count, head, p + skip * block, block, dy_rows, padded,
-                                           rows, width + column);
+            detail::attention_combine<Widest, T, N>(to_keys, n - skip, count, head, gradient + skip * block,
+                                                    block, 1, q_row, column, rows, column);
+            detail::attention_combine<Widest, T, N>(to_keys, n - skip, count, head, p + skip * block, block,
+                                                    1, dy_row, column, rows, width + column);
           }
-          detail::scatter_lanes<T, N>(Write::accumulate, dq_lanes, vectors, one, to_row, count, column, head);
         }
       });
 }

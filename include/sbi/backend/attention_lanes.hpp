@@ -3,7 +3,6 @@
 // functions, called for whole vectors: each is compiled at every width.
 #pragma once
 #include <sbi/core/simd.hpp>
-#include <sbi/core/view.hpp> // Write
 
 #include <algorithm>
 
@@ -44,25 +43,15 @@ void gather_lanes(const T* const* row, index_t column, index_t cols, int vectors
       transpose_rows<T, N>(row + v * N, column + c, cols - c, factor[v], to + (c * vectors + v) * N,
                            vectors * N);
 }
-/// The way back: row[i][column + c] = from[c, i] factor[i] for i < count, or += where `mode` says so. Rows of
-/// `from` are there up to a multiple of N.
+/// row[i][j] *= factor[i] for i < count and j in [column, column + cols)
 template <class T, int N>
-[[gnu::noinline]] void scatter_lanes(Write mode, const T* from, int vectors, const Vec<T, N>* factor,
-                                     T* const* row, index_t count, index_t column, index_t cols) {
-  const T* lanes[N];
-  T block[N * N], factors[N];
-  for (int v = 0; v < vectors; ++v) {
-    factor[v].store(factors);
-    const index_t queries = std::min<index_t>(N, count - v * N);
-    for (index_t c = 0; c < cols; c += N) {
-      for (int j = 0; j < N; ++j) lanes[j] = from + ((c + j) * vectors + v) * N;
-      transpose_rows<T, N>(lanes, 0, N, Vec<T, N>(1), block, N);
-      for (index_t i = 0; i < queries; ++i) {
-        T* to = row[v * N + i] + column + c;
-        Vec<T, N> x = Vec<T, N>::load(block + i * N) * Vec<T, N>(factors[i]);
-        if (mode == Write::accumulate) x += load_part<T, N>(to, cols - c);
-        store_part<T, N>(x, to, cols - c);
-      }
+[[gnu::noinline]] void scale_rows(const Vec<T, N>* factor, T* const* row, index_t count, index_t column,
+                                  index_t cols) {
+  for (index_t i = 0; i < count; ++i) {
+    const Vec<T, N> by(factor[i / N].raw[i % N]);
+    for (index_t c = column; c < column + cols; c += N) {
+      const index_t left = column + cols - c;
+      store_part<T, N>(load_part<T, N>(row[i] + c, left) * by, row[i] + c, left);
     }
   }
 }

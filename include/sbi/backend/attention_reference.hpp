@@ -60,7 +60,10 @@ void attention_forward(const Reference<T>& be, const AttentionExtent<T>& at, Vie
 }
 template <class T>
 void attention_backward(const Reference<T>& be, const AttentionExtent<T>& at, View<const T> qkv,
-                        View<const T>, View<const T>, View<const T> dy, View<T> dqkv) {
+                        View<const T>, View<const T>, View<const T> dy, View<T> dqkv,
+                        Write mode = Write::accumulate) {
+  for (index_t r = 0; r < dqkv.rows() && mode == Write::overwrite; ++r)
+    std::fill_n(dqkv.row(r), dqkv.cols(), T{0});
   const index_t width = dy.cols(), head = width / at.heads;
   const double scale = 1 / std::sqrt(static_cast<double>(head));
   detail::each_attention(be, at, qkv, [&](index_t b, index_t me, index_t first, const double* w) {

@@ -4,8 +4,9 @@
 // where they lie. Blocks of logits, weights and their gradients are [keys, vectors * N]. Few functions,
 // called for whole blocks: each is compiled at every width.
 #pragma once
-#include <sbi/backend/gemm.hpp>
+#include <sbi/backend/attention_lanes.hpp>
 #include <sbi/core/simd.hpp>
+#include <sbi/core/view.hpp> // Write
 
 #include <algorithm>
 
@@ -16,23 +17,27 @@ template <int N> inline constexpr int attention_widest = N >= 16 ? 2 : 4;
 /// Rows of a tile V vectors wide: enough chains to hide a multiply-add's latency, few enough for registers.
 template <int V> inline constexpr int attention_rows = native_registers >= 32 || V == 1 ? 8 : 6;
 
-/// f<M>(first row) for tiles that cover `rows`.
-template <int Most, class F> [[gnu::always_inline]] inline void in_tiles(index_t rows, F&& f) {
+/// Rows of the tiles behind the last whole one: as many as fill a multiply-add's latency.
+template <int V> inline constexpr int attention_rest = V == 1 ? 4 : 2;
+
+/// f<M>(row) for tiles of V vectors that cover `rows` rows, of which row(i) is the i-th of a tile: beyond the
+/// last, that one once more.
+template <int V, class F> [[gnu::always_inline]] inline void in_tiles(index_t rows, F&& f) {
+  constexpr int most = attention_rows<V>, rest = attention_rest<V>;
   index_t first = 0;
-  for (; first + Most <= rows; first += Most) f.template operator()<Most>(first);
-  if (first + 4 <= rows) f.template operator()<4>(first), first += 4;
-  if (first + 2 <= rows) f.template operator()<2>(first), first += 2;
-  if (first < rows) f.template operator()<1>(first);
+  for (; first + most <= rows; first += most)
+    f.template operator()<most>([first](int i) { return first + i; });
+  for (; first < rows; first += rest)
+    f.template operator()<rest>([first, rows](int i) { return std::min(first + i, rows - 1); });
 }
 
 /// sum(i, j) += sum over k of a(i, k) b(k, j), one chain of fused multiply-adds each.
-template <int M, int V, class T, int N, class A>
-[[gnu::always_inline]] inline void multiply_add(Vec<T, N> (&sum)[M][V], index_t depth, A&& a, const T* b,
-                                                index_t b_row) {
+template <int M, int V, class T, int N, class A, class B>
+[[gnu::always_inline]] inline void multiply_add(Vec<T, N> (&sum)[M][V], index_t depth, A&& a, B&& b) {
   for (index_t k = 0; k < depth; ++k) {
     Vec<T, N> bk[V];
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) bk[j] = Vec<T, N>::load(b + k * b_row + N * j);
+    for (int j = 0; j < V; ++j) bk[j] = b(k, j);
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) {
       const Vec<T, N> aik(a(i, k));
@@ -56,23 +61,24 @@ template <int W, class T, int N>
 [[gnu::noinline]] void attention_logits_panel(index_t count, index_t head, const T* const* keys,
                                               index_t column, const T* queries, index_t lanes, const T* mask,
                                               T* to, Vec<T, N>* top) {
-  in_tiles<attention_rows<W>>(
-      count, [&]<int M>(index_t k) __attribute__((always_inline)) {
+  in_tiles<W>(
+      count, [&]<int M>(auto at) __attribute__((always_inline)) {
         const T* row[M];
         Vec<T, N> sum[M][W];
 #pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) row[i] = keys[k + i] + column;
+        for (int i = 0; i < M; ++i) row[i] = keys[at(i)] + column;
 #pragma GCC unroll 8
         for (int i = 0; i < M; ++i)
 #pragma GCC unroll 4
           for (int v = 0; v < W; ++v)
-            sum[i][v] = mask ? Vec<T, N>::load(mask + (k + i) * lanes + v * N) : Vec<T, N>(0);
+            sum[i][v] = mask ? Vec<T, N>::load(mask + at(i) * lanes + v * N) : Vec<T, N>(0);
         multiply_add<M, W, T, N>(
-            sum, head, [&](int i, index_t j) { return row[i][j]; }, queries, lanes);
+            sum, head, [&](int i, index_t j) { return row[i][j]; },
+            [&](index_t j, int v) { return Vec<T, N>::load(queries + j * lanes + v * N); });
 #pragma GCC unroll 8
         for (int i = 0; i < M; ++i)
 #pragma GCC unroll 4
-          for (int v = 0; v < W; ++v) sum[i][v].store(to + (k + i) * lanes + v * N);
+          for (int v = 0; v < W; ++v) sum[i][v].store(to + at(i) * lanes + v * N);
         if (top)
 #pragma GCC unroll 4
           for (int v = 0; v < W; ++v) {
@@ -83,7 +89,7 @@ template <int W, class T, int N>
           }
       });
 }
-template <class T, int N>
+template <int Widest, class T, int N>
 void attention_logits(int vectors, index_t count, index_t head, const T* const* keys, index_t column,
                       const T* queries, const T* mask, T* to, Vec<T, N>* top) {
   const auto panel = [&]<int W>(int v) {
@@ -91,76 +97,60 @@ void attention_logits(int vectors, index_t count, index_t head, const T* const* 
                                     mask ? mask + v * N : nullptr, to + v * N, top ? top + v : nullptr);
   };
   int v = 0;
-  for (; v + 2 <= vectors; v += 2) panel.template operator()<2>(v);
+  if constexpr (Widest > 1)
+    for (; v + 2 <= vectors; v += 2) panel.template operator()<2>(v);
   if (v < vectors) panel.template operator()<1>(v);
 }
 
-/// to[k][j] += sum over queries of weights[k, query] rows[query, j]: weights have `stride` lanes a key, rows
-/// [queries, row] are padded to whole vectors.
-template <class T, int N>
-[[gnu::noinline]] void attention_spread(index_t keys, index_t queries, index_t head, const T* weights,
-                                        index_t stride, const T* rows, index_t row, T* const* to,
-                                        index_t column) {
-  const auto panel = [&]<int V>(index_t j) {
-    in_tiles<attention_rows<V>>(keys, [&]<int M>(index_t k) {
-      Vec<T, N> sum[M][V];
+/// `attention_combine` for V vectors of columns, `last` columns in the last of them.
+template <int V, class T, int N>
+[[gnu::noinline]] void attention_combine_panel(Write mode, index_t outputs, index_t depth, index_t last,
+                                               const T* a, index_t a_row, index_t a_col, const T* const* rows,
+                                               index_t from, T* const* to, index_t column) {
+  // Where a load of some lanes takes no longer than a whole one, the loop does not ask which it is.
+  constexpr bool masks = native_vector_bytes >= 32 && N * sizeof(T) == native_vector_bytes;
+  in_tiles<V>(
+      outputs, [&]<int M>(auto at) __attribute__((always_inline)) {
+        const T* factor[M];
+        Vec<T, N> sum[M][V];
 #pragma GCC unroll 8
-      for (int i = 0; i < M; ++i)
+        for (int i = 0; i < M; ++i) {
+          factor[i] = a + at(i) * a_row;
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sum[i][v] = Vec<T, N>(0);
-      const T* w = weights + k * stride;
-      multiply_add<M, V, T, N>(
-          sum, queries, [&](int i, index_t q) { return w[i * stride + q]; }, rows + j, row);
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i) {
-        T* out = to[k + i] + column + j;
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) {
-          const index_t left = head - j - v * N;
-          if (left >= N)
-            (Vec<T, N>::load(out + v * N) + sum[i][v]).store(out + v * N);
-          else
-            (Vec<T, N>::load(out + v * N, left) + sum[i][v]).store(out + v * N, left);
+          for (int v = 0; v < V; ++v) sum[i][v] = Vec<T, N>(0);
         }
-      }
-    });
+        multiply_add<M, V, T, N>(
+            sum, depth, [&](int i, index_t k) { return factor[i][k * a_col]; },
+            [&](index_t k, int v) {
+              const T* row = rows[k] + from + v * N;
+              if (v < V - 1) return Vec<T, N>::load(row);
+              return masks ? Vec<T, N>::load(row, last) : load_part<T, N>(row, last);
+            });
+        const auto width = [&](int v) { return v == V - 1 ? last : N; };
+        if (mode == Write::accumulate) // all is read before any is written: a row may be there twice
+#pragma GCC unroll 8
+          for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) sum[i][v] += load_part<T, N>(to[at(i)] + column + v * N, width(v));
+#pragma GCC unroll 8
+        for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) store_part<T, N>(sum[i][v], to[at(i)] + column + v * N, width(v));
+      });
+}
+/// to[i][column + j] = sum over k of a[i * a_row + k * a_col] rows[k][from + j] for j in [0, head), or +=
+/// where `mode` says so.
+template <int Widest, class T, int N>
+void attention_combine(Write mode, index_t outputs, index_t depth, index_t head, const T* a, index_t a_row,
+                       index_t a_col, const T* const* rows, index_t from, T* const* to, index_t column) {
+  const auto panel = [&]<int V>(index_t j) {
+    attention_combine_panel<V, T, N>(mode, outputs, depth, std::min<index_t>(N, head - j - (V - 1) * N), a,
+                                     a_row, a_col, rows, from + j, to, column + j);
   };
   index_t j = 0;
-  for (; j + N < head; j += 2 * N) panel.template operator()<2>(j);
-  if (j < head) panel.template operator()<1>(j);
-}
-
-/// out [head, lanes] = sum over keys of value[k][j] weights[k, lane] + factor out, or without the last term
-/// where factor is null, for W vectors of lanes.
-template <int W, class T, int N>
-[[gnu::noinline]] void attention_mix_panel(index_t keys, index_t head, const T* const* values, index_t column,
-                                           const T* weights, index_t lanes, T* out, const Vec<T, N>* factor) {
-  in_tiles<attention_rows<W>>(head, [&]<int M>(index_t j) {
-    Vec<T, N> sum[M][W];
-    T* to = out + j * lanes;
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < W; ++v)
-        sum[i][v] = factor ? Vec<T, N>::load(to + i * lanes + v * N) * factor[v] : Vec<T, N>(0);
-    multiply_add<M, W, T, N>(
-        sum, keys, [&](int i, index_t k) { return values[k][column + j + i]; }, weights, lanes);
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < W; ++v) sum[i][v].store(to + i * lanes + v * N);
-  });
-}
-template <class T, int N>
-void attention_mix(int vectors, index_t keys, index_t head, const T* const* values, index_t column,
-                   const T* weights, T* out, const Vec<T, N>* factor) {
-  const auto panel = [&]<int W>(int v) {
-    attention_mix_panel<W, T, N>(keys, head, values, column, weights + v * N, vectors * N, out + v * N,
-                                 factor ? factor + v : nullptr);
-  };
-  int v = 0;
-  for (; v + 2 <= vectors; v += 2) panel.template operator()<2>(v);
-  if (v < vectors) panel.template operator()<1>(v);
+  if constexpr (Widest > 1)
+    for (; j + N < head; j += 2 * N) panel.template operator()<2>(j);
+  for (; j < head; j += N) panel.template operator()<1>(j);
 }
 
 /// w = 2^(w - shift) for a vector of lanes of `keys` keys; the sum over keys.

@@ -16,12 +16,16 @@ enum class Transpose : bool { no, yes };
 
 namespace detail {
 
-/// C tile of M rows and V vectors, of which C and bias have `last` lanes of the last. D is added, if there is
-/// one. Each element is one chain of fused multiply-adds over k in order: its bits do not depend on the tile
-/// it falls into.
+/// Rows of the tile that takes what others leave: it may reach beyond the last row.
+inline constexpr int rest_rows = native_registers >= 32 ? 4 : 2;
+
+/// C tile of M rows, the last of `rows` once more in place of those beyond, and V vectors, of which C and
+/// bias have `last` lanes of the last. D is added, if there is one; it may be C. Each element is one chain of
+/// fused multiply-adds over k in order: its bits do not depend on the tile it falls into.
 template <int M, int V, bool Partial, class T, int N>
-void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const T* b, index_t b_row, T* c,
-                  index_t c_row, const T* bias, const T* d, index_t d_row, index_t last) {
+void product_tile(index_t rows, index_t depth, const T* a, index_t a_row, index_t a_col, const T* b,
+                  index_t b_row, T* c, index_t c_row, const T* bias, const T* d, index_t d_row,
+                  index_t last) {
   using Vector = Vec<T, N>;
   constexpr int line = std::max<int>(1, cache_line / (N * sizeof(T))); // vectors of one
   const auto get = [&](const T* p, int j) {
@@ -29,6 +33,14 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
       return j == V - 1 ? Vector::load(p + N * j, last) : Vector::load(p + N * j);
     else
       return Vector::load(p + N * j);
+  };
+  constexpr bool rest = M == rest_rows;
+  const auto row = [&](int i) { return rest ? std::min<index_t>(i, rows - 1) : i; };
+  const auto put = [&](Vector x, int i, int j) {
+    if (Partial && j == V - 1)
+      x.store(c + row(i) * c_row + N * j, last);
+    else
+      x.store(c + row(i) * c_row + N * j);
   };
   Vector sum[M][V];
 #pragma GCC unroll 16
@@ -39,14 +51,14 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
-      for (int j = 0; j < V; j += line) __builtin_prefetch(d + i * d_row + N * j, 1);
+      for (int j = 0; j < V; j += line) __builtin_prefetch(d + row(i) * d_row + N * j, 1);
   for (index_t k = 0; k < depth; ++k) {
     Vector bk[V];
 #pragma GCC unroll 8
     for (int j = 0; j < V; ++j) bk[j] = Vector::load(b + k * b_row + N * j);
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i) {
-      const Vector aik(a[i * a_row + k * a_col]);
+      const Vector aik(a[row(i) * a_row + k * a_col]);
 #pragma GCC unroll 8
       for (int j = 0; j < V; ++j) sum[i][j] = fused_multiply_add(aik, bk[j], sum[i][j]);
     }
@@ -55,14 +67,15 @@ void product_tile(index_t depth, const T* a, index_t a_row, index_t a_col, const
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
     for (int j = 0; j < V; ++j) {
-      Vector out = sum[i][j];
-      if (bias) out += get(bias, j);
-      if (d) out += get(d + i * d_row, j);
-      if (Partial && j == V - 1)
-        out.store(c + i * c_row + N * j, last);
-      else
-        out.store(c + i * c_row + N * j);
+      if (bias) sum[i][j] += get(bias, j);
+      if (d) sum[i][j] += get(d + row(i) * d_row, j);
+      if (!rest) put(sum[i][j], i, j);
     }
+  if (rest) // a row that is there twice is read twice before it is written
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+      for (int j = 0; j < V; ++j) put(sum[i][j], i, j);
 }
 
 /// All rows of a column panel V vectors wide.
@@ -73,15 +86,19 @@ template <int V, bool Partial, class T, int N>
   // As many rows as the register file holds beside V vectors of B and one of A.
   constexpr int tall = (native_registers - V - 2) / V > 12 ? 12 : (native_registers - V - 2) / V;
   index_t i = 0;
-  const auto run = [&]<int M>() {
-    for (; i + M <= rows; i += M)
-      product_tile<M, V, Partial, T, N>(depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row,
-                                        bias, d ? d + i * d_row : nullptr, d_row, last);
+  const auto run = [&]<int M>(index_t end) {
+    for (; i < end; i += M)
+      product_tile<M, V, Partial, T, N>(rows - i, depth, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row,
+                                        c_row, bias, d ? d + i * d_row : nullptr, d_row, last);
   };
-  run.template operator()<tall>();
-  if constexpr (tall > 4) run.template operator()<4>();
-  if constexpr (tall > 2) run.template operator()<2>();
-  run.template operator()<1>();
+  // Some tiles of 5 leave no short ones, which are too few chains for the multipliers.
+  if constexpr (tall == 6) {
+    const index_t fives = (6 - rows % 6) % 6;
+    if (5 * fives <= rows) run.template operator()<5>(5 * fives);
+  }
+  run.template operator()<tall>(i + (rows - i) / tall * tall);
+  if constexpr (tall > 6 && rest_rows < 4) run.template operator()<4>(i + (rows - i) / 4 * 4);
+  run.template operator()<rest_rows>(rows);
 }
 
 /// to [cols, rows] with rows `to_row` apart, in blocks that are transposed in registers.

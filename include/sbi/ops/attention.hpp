@@ -39,9 +39,10 @@ template <class T> struct Attention {
     attention_forward(be, at, qkv, y, kept);
   }
   template <Backend B>
-  void vjp(B& be, View<const T> qkv, View<const T> y, View<const T> kept, View<const T> dy,
-           View<T> dqkv) const {
-    attention_backward(be, at, qkv, y, kept, dy, dqkv);
+  void vjp(B& be, View<const T> qkv, View<const T> y, View<const T> kept, Gradient<T> dy,
+           Gradient<T> dqkv) const {
+    const auto to = dqkv.target();
+    attention_backward(be, at, qkv, y, kept, View<const T>(dy), to.at, to.write);
   }
 };
 

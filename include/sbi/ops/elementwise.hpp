@@ -33,9 +33,16 @@ template <class F> struct Elementwise {
 /// x times the logistic function of 1.5958 (x + 0.044715 x^3): the tanh form of GELU (Hendrycks & Gimpel
 /// 2016).
 struct GeluFunction {
-  template <class V> V operator()(V x) const {
-    return x * logistic(1.5957691216057308 * x * (1 + 0.044715 * (x * x)));
+  template <class V> V operator()(V x) const { return x * logistic(x * rate(x * x, cubic)); }
+  /// The same with its derivative: fewer steps than the rules for products take.
+  template <class V> Dual<V> operator()(Dual<V> at) const {
+    const V x = at.value, square = x * x, s = logistic(x * rate(square, cubic)), y = x * s;
+    return {y, (s + y * ((V(1) - s) * rate(square, 3 * cubic))) * at.slope};
   }
+
+private:
+  static constexpr double linear = 1.5957691216057308, cubic = linear * 0.044715;
+  template <class V> static V rate(V square, double factor) { return linear + factor * square; }
 };
 using Gelu = Elementwise<GeluFunction>;
 

@@ -20,17 +20,26 @@ inline Shape dense_shape(Shape x, Shape w, Shape b) {
     throw ShapeError(sbi::text("linear: W is ", w, ", b is ", b, "; want b [", w[1], "]"));
   return x.with_cols(w[1]);
 }
-/// db += the sum of the rows of dy
-template <Backend B, class T> void add_rows(B& be, View<const T> dy, View<T> db) {
-  const auto row = row_of(be, dy.cols());
+/// db += the sum of rows(r, i), r < count, where db is wanted; every row of n elements is asked for once.
+template <Backend B, class T, class F> void add_rows(B& be, index_t count, index_t n, F&& rows, View<T> db) {
+  const auto row = row_of(be, n);
   constexpr index_t together = 4; // rows that share a load and a store of db
   index_t r = 0;
-  for (; r + together <= dy.rows(); r += together)
+  for (; r + together <= count; r += together)
     row.each([&](auto i) {
-      add(db.data, i,
-          (load(dy.row(r), i) + load(dy.row(r + 1), i)) + (load(dy.row(r + 2), i) + load(dy.row(r + 3), i)));
+      const auto first = rows(r, i) + rows(r + 1, i), second = rows(r + 2, i) + rows(r + 3, i);
+      if (db) add(db.data, i, first + second);
     });
-  for (; r < dy.rows(); ++r) row.each([&](auto i) { add(db.data, i, load(dy.row(r), i)); });
+  for (; r < count; ++r)
+    row.each([&](auto i) {
+      const auto x = rows(r, i);
+      if (db) add(db.data, i, x);
+    });
+}
+template <Backend B, class T> void add_rows(B& be, View<const T> dy, View<T> db) {
+  if (db)
+    add_rows<B, T>(
+        be, dy.rows(), dy.cols(), [&](index_t r, auto i) { return load(dy.row(r), i); }, db);
 }
 /// Gradients of x W + b from dy; db, where wanted, has been taken care of.
 template <Backend B, class T>
@@ -58,7 +67,7 @@ template <class T> struct Linear {
   template <Backend B>
   void vjp(B& be, View<const T> x, View<const T> w, View<const T>, View<const T>, Gradient<T> dy,
            Gradient<T> dx, Gradient<T> dw, Gradient<T> db) const {
-    if (db) detail::add_rows<B, T>(be, dy, db);
+    detail::add_rows<B, T>(be, dy, db);
     detail::dense_vjp<B, T>(be, packed, x, w, dy, dx, dw);
   }
 };
@@ -80,7 +89,7 @@ template <class T> struct LinearAdd {
   template <Backend B>
   void vjp(B& be, View<const T>, View<const T> x, View<const T> w, View<const T>, View<const T>,
            Gradient<T> dy, Gradient<T> dr, Gradient<T> dx, Gradient<T> dw, Gradient<T> db) const {
-    if (db) detail::add_rows<B, T>(be, dy, db);
+    detail::add_rows<B, T>(be, dy, db);
     detail::dense_vjp<B, T>(be, packed, x, w, dy, dx, dw);
     pass_on(be, dy, dr);
   }
@@ -113,10 +122,14 @@ template <class T, class F> struct LinearActivation {
   void vjp(B& be, View<const T> x, View<const T> w, View<const T>, View<const T>, View<const T> slope,
            Gradient<T> dy, Gradient<T> dx, Gradient<T> dw, Gradient<T> db) const {
     const View<T> du = dy; // in place: nobody needs dy after this
-    const auto row = row_of(be, du.cols());
-    for (index_t r = 0; r < du.rows(); ++r)
-      row.each([&](auto i) { store(du.row(r), i, load(du.row(r), i) * load(slope.row(r), i)); });
-    if (db) detail::add_rows<B, T>(be, du, db);
+    detail::add_rows<B, T>(
+        be, du.rows(), du.cols(),
+        [&](index_t r, auto i) {
+          const auto d = load(du.row(r), i) * load(slope.row(r), i);
+          store(du.row(r), i, d);
+          return d;
+        },
+        db);
     detail::dense_vjp<B, T>(be, packed, x, w, du, dx, dw);
   }
 
