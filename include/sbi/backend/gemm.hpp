@@ -126,10 +126,13 @@ template <class T, int N> void transpose_into(View<const T> from, T* to, index_t
 /// Vectors of the widest column panel: with more, the register file holds too few rows.
 inline constexpr int widest_panel = native_registers >= 32 ? 4 : 2;
 
-/// Calls f.operator()<V, Partial>(column, vectors' width) for the panels of a matrix of `cols` columns.
+/// Calls f.operator()<V, Partial>(first column) for the panels of a matrix of `cols` columns, of which the
+/// last vector of a partial one may have fewer lanes.
 template <int N, class F> void for_each_panel(index_t cols, F&& f) {
+  constexpr bool masks =
+      native_vector_bytes == 64; // as fast as whole vectors: then nothing is compiled twice
   index_t j = 0;
-  for (; j + widest_panel * N <= cols; j += widest_panel * N) f.template operator()<widest_panel, false>(j);
+  for (; j + widest_panel * N <= cols; j += widest_panel * N) f.template operator()<widest_panel, masks>(j);
   const index_t vectors = (cols - j + N - 1) / N;
   if (vectors == 1) f.template operator()<1, true>(j);
   if constexpr (widest_panel >= 2)
@@ -169,7 +172,7 @@ void product(Arena& arena, index_t rows, index_t cols, index_t depth, const T* a
   const ArenaScope scope(arena);
   T* scratch = nullptr;
   for_each_panel<N>(cols, [&]<int V, bool Partial>(index_t j) {
-    const index_t last = Partial ? cols - j - (V - 1) * N : N;
+    const index_t last = Partial ? std::min<index_t>(N, cols - j - (V - 1) * N) : N;
     const T* panel = b.data + j;
     index_t b_row = b.row_stride;
     if (packed) {
