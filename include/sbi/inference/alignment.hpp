@@ -144,9 +144,11 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
     return w;
   };
   // Contrasts reach the same pools meanwhile.
-  Tensor<T> of_simulated({ranges.simulated.count, width}), of_real({ranges.real.count, width});
+  const bool transports = alignment.transport > 0;
+  Tensor<T> of_simulated({transports ? ranges.simulated.count : 0, width}),
+      of_real({transports ? ranges.real.count : 0, width});
   const auto transport = [&] {
-    if (!(alignment.transport > 0)) return 0.0;
+    if (!transports) return 0.0;
     const std::vector<T> a = weights(ranges.simulated), b = weights(ranges.real);
     if (a.empty() || b.empty()) return 0.0;
     auto divergence = ot::SinkhornDivergence::relative(alignment.epsilon, alignment.rho);
@@ -172,7 +174,7 @@ void coupled_losses(B& backend, const Alignment& alignment, double ramp, const B
   });
   losses.transport = of_task[0], losses.contrastive = of_task[1] + of_task[2], losses.pairs = of_task[3];
   const auto add_rows = [&](const Tensor<T>& from, View<T> to) {
-    for (index_t r = 0; r < to.rows(); ++r)
+    for (index_t r = 0; r < from.rows(); ++r)
       row_of(backend, width).each([&](auto k) { add(to.row(r), k, load(from.row(r), k)); });
   };
   add_rows(of_simulated, slopes(ranges.simulated, surveys));

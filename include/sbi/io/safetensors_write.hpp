@@ -61,12 +61,15 @@ class SafetensorsWriter {
 public:
   explicit SafetensorsWriter(const JsonObject& metadata = {}) : header_(metadata) {}
 
-  /// values: rows that touch.
   template <class T> void add(std::string_view name, View<T> values) {
     using Value = std::remove_const_t<T>;
-    const std::size_t bytes = static_cast<std::size_t>(values.size()) * sizeof(Value);
-    header_.add(name, safetensors_dtype<Value>, values.shape, bytes);
-    data_.append(reinterpret_cast<const char*>(values.data), bytes);
+    static_assert(safetensors_dtype<Value> != nullptr,
+                  "sbi: safetensors files are written of float, double and std::int64_t");
+    header_.add(name, safetensors_dtype<Value>, values.shape,
+                static_cast<std::size_t>(values.size()) * sizeof(Value));
+    for (index_t r = 0; r < values.rows(); ++r)
+      data_.append(reinterpret_cast<const char*>(values.row(r)),
+                   static_cast<std::size_t>(values.cols()) * sizeof(Value));
   }
   [[nodiscard]] std::string bytes() const { return header_.bytes() + data_; }
   /// Writes the file in one step. Throws FileError.
