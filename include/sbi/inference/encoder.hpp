@@ -182,6 +182,8 @@ private:
     index_t seen = 0;
     for (index_t r = 0; r < samples; ++r)
       if (rows.present.data[r * count() + static_cast<index_t>(m)] != T{0}) place[seen++] = r;
+    const View<const T> nothing = tape.scratch({0, width_});
+    if (seen == samples) return {place, rows.features[m], rows.adapted, nothing};
     const View<T> features = tape.scratch({seen, this->features(m)}), adapted = tape.scratch({seen});
     for (index_t k = 0; k < seen; ++k) {
       row_of(tape.backend(), features.cols()).each([&](auto i) {
@@ -189,7 +191,7 @@ private:
       });
       adapted.data[k] = rows.adapted.data[place[k]];
     }
-    return {place, features, adapted, tape.scratch({0, width_})};
+    return {place, features, adapted, nothing};
   }
 
   std::vector<Modality> modalities_;
