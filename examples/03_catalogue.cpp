@@ -176,6 +176,8 @@ public:
         throw sbi::ValueError(sbi::text(settings.columns, ": label '", l,
                                         "' is no parameter; want one of log_teff, "
                                         "log_g, mh, av, log_distance, log_mass and log_age"));
+    if (settings_.train)
+      sbi::io::check_output_folder(std::filesystem::absolute(trained_model()).parent_path());
     if (sky_.labelled.empty()) settings_.pairs = 0;
     if (settings_.pairs > 0 && settings_.pairs + 10 > static_cast<index_t>(sky_.labelled.size()))
       throw sbi::ValueError(sbi::text("--pairs ", settings_.pairs, " of ", sky_.labelled.size(),
@@ -193,6 +195,10 @@ public:
   }
 
 private:
+  [[nodiscard]] std::filesystem::path trained_model() const {
+    return settings_.model.empty() ? common_.output / "model.safetensors"
+                                   : std::filesystem::path(settings_.model);
+  }
   /// The trained model, or an untrained one.
   Model load() const {
     sbi::Nodes nodes;
@@ -236,8 +242,7 @@ private:
     sbi::FitOptions o;
     o.steps = settings_.steps, o.seed = common_.seed, o.validate_every = 500, o.validation = 0.02;
     trainings_.fit("training", model, data, sbi::Alignment::none(), o);
-    sbi::save(model, settings_.model.empty() ? common_.output / "model.safetensors"
-                                             : std::filesystem::path(settings_.model));
+    sbi::save(model, trained_model());
   }
 
   /// Labelled stars beside simulated ones of the same labels. A parallax better than 20 % is a label, too: of

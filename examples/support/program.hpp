@@ -38,7 +38,6 @@ int program(int argc, char** argv, const char* what, const char* folder, Common&
     return app.exit(error) == 0 ? 0 : 2;
   }
   try {
-    sbi::io::create_folder(common.output);
     sbi::io::check_output_folder(common.output);
     body();
     return 0;
