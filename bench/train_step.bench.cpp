@@ -21,6 +21,7 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -76,8 +77,8 @@ public:
     tape.backward(loss);
     return static_cast<double>(loss.value.data[0]);
   }
-  [[nodiscard]] double validation_loss(sbi::Cpu<>&, const std::vector<float>&) const {
-    return std::numeric_limits<double>::quiet_NaN();
+  [[nodiscard]] std::optional<double> validation_loss(sbi::Cpu<>&, const std::vector<float>&) const {
+    return std::nullopt;
   }
   [[nodiscard]] std::string fingerprint() const { return "bare"; }
 
@@ -112,7 +113,7 @@ public:
   template <class B> double chunk(sbi::Tape<B>& tape, index_t step, index_t i) const {
     return inner_.chunk(tape, step, i);
   }
-  template <class B> double validation_loss(B& backend, const std::vector<float>& values) const {
+  template <class B> auto validation_loss(B& backend, const std::vector<float>& values) const {
     return inner_.validation_loss(backend, values);
   }
   [[nodiscard]] std::string fingerprint() const { return inner_.fingerprint(); }

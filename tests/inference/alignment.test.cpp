@@ -33,6 +33,27 @@ struct Batch {
 
 } // namespace
 
+TEST_CASE("inference/alignment: a setting out of range is named") {
+  const auto refused = [](auto&& spoil) {
+    sbi::Alignment a;
+    spoil(a);
+    try {
+      a.check();
+    } catch (const sbi::ValueError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refused([](auto&) {}).empty());
+  CHECK(refused([](auto& a) { a = sbi::Alignment::none(); }).empty());
+  CHECK(refused([](auto& a) { a.transport = -1; }) ==
+        "alignment: transport = -1; want a finite number, at least 0");
+  CHECK(refused([](auto& a) { a.pair_score = sbi::missing; }).starts_with("alignment: pair_score = nan; "));
+  CHECK(refused([](auto& a) { a.real_batch = 0; }) == "alignment: real_batch = 0; want at least 1");
+  CHECK(refused([](auto& a) { a.survey_dropout = 7; }).starts_with("alignment: survey_dropout = 7; "));
+  CHECK(refused([](auto& a) { a.temperature = 0; }) == "alignment: temperature = 0; want a positive number");
+}
+
 TEST_CASE("inference/alignment: without weights nothing is computed") {
   Batch batch;
   const auto losses = batch.losses(sbi::Alignment::none());

@@ -107,6 +107,18 @@ TEST_CASE("inference/checkpoint: a damaged length or header is refused, and noth
   }
 }
 
+TEST_CASE("inference/checkpoint: a negative counter is refused by name") {
+  const Folder folder("checkpoint");
+  const auto file = folder.path / "state.safetensors";
+  auto state = some_state();
+  state.optimiser_steps = -3;
+  sbi::save_training_state(file, state);
+  sbi::TrainingState<float> read;
+  read.fingerprint = "run 1", read.values.resize(3);
+  CHECK(file_error([&] { (void)sbi::load_training_state(file, read); }) ==
+        file.string() + ": the training state is damaged: optimiser_steps = -3; want 0 or more");
+}
+
 TEST_CASE("inference/checkpoint: the file is a safetensors file, and holds any fingerprint") {
   const Folder folder("checkpoint");
   const auto file = folder.path / "state.safetensors";

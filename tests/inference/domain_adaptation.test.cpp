@@ -104,6 +104,12 @@ TEST_CASE("inference/domain_adaptation: what cannot be is named") {
   CHECK(refused({{"x", {"a"}}}) == "survey x: a is a parameter; want an observable");
   CHECK(refused({{"x", {"x1"}}, {"y", {"y1", "x1"}}}) == "survey y: x1 belongs to x already");
   CHECK(refused({{"x", {"x1"}}}).empty()); // not every observable needs a survey
+  sbi::Nodes unbounded = nodes;
+  unbounded.bounds.clear();
+  CHECK_THROWS_WITH_AS(sbi::DomainAdaptive<>(sbi::Cpu<>(1), unbounded, two, small()),
+                       "domain adaptation: 2 parameters among 5 nodes with 0 bounds; want at least one, and "
+                       "bounds for each node",
+                       sbi::ValueError);
 
   auto m = model();
   CHECK_THROWS_AS(

@@ -362,4 +362,25 @@ TEST_CASE("inference/domain_objective: data that do not fit are refused") {
   data = domain_data(20, 10, 8, 0);
   data.real_x = Tensor<double>({10, 2});
   CHECK_THROWS_AS((void)sbi::fit(model, data, Alignment{}, brief(1)), sbi::ShapeError);
+  sbi::FitOptions o = brief(1);
+  o.gradient_slots = 0;
+  CHECK_THROWS_AS((void)sbi::fit(model, domain_data(20, 10, 8, 0), Alignment{}, o), sbi::ValueError);
+  Alignment alignment;
+  alignment.pair_batch = -3;
+  CHECK_THROWS_WITH_AS((void)sbi::fit(model, domain_data(20, 10, 8, 0), alignment, brief(1)),
+                       "alignment: pair_batch = -3; want at least 1", sbi::ValueError);
+}
+
+TEST_CASE("inference/domain_objective: a checkpoint of other surveys is refused") {
+  const auto file = std::filesystem::temp_directory_path() / sbi::text("sbi_surveys_", ::getpid());
+  std::filesystem::remove(file);
+  const auto data = domain_data(20, 10, 8, 0);
+  sbi::FitOptions o = brief(2);
+  o.checkpoint = file.string();
+  auto model = make();
+  (void)sbi::fit(model, data, Alignment{}, o);
+  sbi::DomainAdaptive<> other(sbi::Cpu<>(1), nodes, {{"x", {"x2", "x1"}}, {"y", {"y1"}}}, small(),
+                              sbi::diffusion::VE(0.01, 10));
+  CHECK_THROWS_AS((void)sbi::fit(other, data, Alignment{}, o), sbi::FileError);
+  std::filesystem::remove(file);
 }

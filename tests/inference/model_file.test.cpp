@@ -36,6 +36,7 @@ sbi::Simformer<sbi::Cpu<>, sbi::diffusion::VP> simformer(index_t width = 16) {
   sbi::Simformer model(sbi::Cpu<>(1), nodes, c, vp);
   model.transforms()[0] = sbi::NodeTransform({0, 1}, 0.1, 2);
   model.transforms()[2] = sbi::NodeTransform({}, -1.0 / 3, 0.7);
+  model.standardised() = true;
   return model;
 }
 sbi::DomainAdaptive<> adaptive() {
@@ -45,6 +46,7 @@ sbi::DomainAdaptive<> adaptive() {
   sbi::DomainAdaptive<> model(sbi::Cpu<>(1), nodes, {{"second", {"x2"}}, {"first", {"x1"}}}, c,
                               sbi::diffusion::VE(0.02, 9));
   model.transforms()[2] = sbi::NodeTransform({}, 4, 3);
+  model.standardised() = true;
   for (auto& v : model.parameters().values()) v *= 1.1F;
   return model;
 }
@@ -93,6 +95,21 @@ TEST_CASE("inference/model_file: a domain-adaptive model comes back with the sam
   }
 }
 
+TEST_CASE("inference/model_file: a model that was not trained is standardised by its first training") {
+  const Folder folder("model_file");
+  auto model = simformer();
+  model.standardised() = false;
+  sbi::save(model, folder.file("m"));
+  auto again = sbi::load_simformer<sbi::Cpu<>, sbi::diffusion::VP>(sbi::Cpu<>(1), folder.file("m"));
+  CHECK(!again.standardised());
+  auto stored = sbi::io::Safetensors::read(folder.file("m")); // files of before held trained models
+  auto configuration = nlohmann::json::parse(stored.meta("configuration"));
+  configuration.erase("standardised");
+  stored.metadata["configuration"] = configuration.dump();
+  stored.write(folder.file("m"));
+  CHECK(sbi::load_simformer<sbi::Cpu<>, sbi::diffusion::VP>(sbi::Cpu<>(1), folder.file("m")).standardised());
+}
+
 TEST_CASE("inference/model_file: parameters are set by name, and all differences are listed at once") {
   sbi::nn::Parameters<float> parameters(1), same(2), other(3);
   for (auto* p : {&parameters, &same}) {
@@ -110,6 +127,9 @@ TEST_CASE("inference/model_file: parameters are set by name, and all differences
   (void)other.add("c", {1}, sbi::nn::Init::zeros());
   CHECK(file_error([&] { sbi::detail::get_parameters(file, "model", other); }) ==
         "model: the model does not fit:\n  a.weight is [2,3]; want [3,2]\n  c [1] is not in the file");
+  file.set("d", Tensor<float>({2}));
+  CHECK(file_error([&] { sbi::detail::get_parameters(file, "model", same); }) ==
+        "model: the model does not fit:\n  d is no parameter of this model");
 }
 
 TEST_CASE("inference/model_file: standardisation and diffusion survive the text of a file") {
@@ -173,6 +193,16 @@ TEST_CASE("inference/model_file: a file of another kind, of another network or d
   stored.metadata["configuration"] = changed.dump();
   stored.write(file);
   CHECK(file_error([&] { load_vp(file); }).starts_with(file.string()));
+  changed = configuration; // fewer layers than the file has
+  changed["transformer"]["layers"] = 1;
+  stored.metadata["configuration"] = changed.dump();
+  stored.write(file);
+  CHECK(file_error([&] { load_vp(file); }).find("score.block.1.norm1") != std::string::npos);
+  changed = configuration;
+  changed["parameters"] = -1;
+  stored.metadata["configuration"] = changed.dump();
+  stored.write(file);
+  CHECK(file_error([&] { load_vp(file); }).starts_with(file.string() + ": "));
   changed = configuration; // masks that cannot be drawn
   changed["conditions"]["marginal"] = 2;
   stored.metadata["configuration"] = changed.dump();

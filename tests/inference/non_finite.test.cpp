@@ -94,7 +94,7 @@ TEST_CASE("inference/non_finite: sampling refuses an infinite error and names it
   const auto sample = [&] { (void)model.sample_rows({1, 2}, values, sigma, {0}, 3, sbi::Rng(7)); };
   CHECK(message(sample) == "no error");
   sigma(2, 1) = inf;
-  CHECK(message(sample) == "sampling: the feature of given node 1 of group 2 is inf; want finite values");
+  CHECK(message(sample) == "row 2: error of y = inf; want a finite number, at least 0");
 }
 
 TEST_CASE("inference/non_finite: fit refuses data that are not finite and names row and node") {
@@ -122,6 +122,7 @@ TEST_CASE("inference/non_finite: fit refuses data that are not finite and names 
           "no error");
   }
   CHECK(refused([](auto& d) { d.x(5, 0) = 1e60; }).starts_with("row 5: x = 1e+60; ")); // no float holds it
+  CHECK(refused([](auto& d) { d.sigma(5, 0) = 1e60; }).starts_with("row 5: error of x = 1e+60; "));
 }
 
 TEST_CASE("inference/non_finite: fit names the step and the row whose loss overflows") {

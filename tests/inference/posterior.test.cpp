@@ -50,7 +50,10 @@ TEST_CASE("inference/posterior: what cannot be asked is named") {
   };
   CHECK(refused({observe("x", 1)}, {}) == "posterior: every node is given; want at least one to sample");
   CHECK(refused({observe("x", sbi::missing)}, {"a"}) == "posterior: x = nan; want a finite value");
-  CHECK(refused({observe("x", 1, -1)}, {"a"}) == "posterior: sigma of x = -1; want 0 or more");
+  CHECK(refused({observe("x", 1, -1)}, {"a"}) ==
+        "posterior: sigma of x = -1; want a finite number, at least 0");
+  CHECK(refused({observe("x", 1, std::numeric_limits<double>::infinity())}, {"a"}) ==
+        "posterior: sigma of x = inf; want a finite number, at least 0");
   CHECK(refused({observe("a", 1, 0.1)}, {"b"}) ==
         "posterior: a is a parameter with sigma = 0.1; want 0, only observables are measured");
   CHECK(refused({observe("y", 1)}, {"a"}) == "no node is called y; want one of a, b, x");

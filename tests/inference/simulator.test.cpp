@@ -39,6 +39,10 @@ struct Noisy {
     x[0] = rng.normal(theta[0], sigma[0]);
   }
 };
+/// More parameters than bounds.
+struct Unbounded : Noisy {
+  std::vector<sbi::Bounds> bounds{{0, 1}};
+};
 struct NoSimulate {
   std::vector<std::string> parameters{"a"}, observables{"x"};
   void sample_prior(sbi::Rng&, std::span<double>) const {}
@@ -63,6 +67,8 @@ TEST_CASE("inference/simulator: the nodes of a simulator") {
   CHECK(nodes.bounds[0].high == 1);
   CHECK(!sbi::is_finite(nodes.bounds[1].low));
   CHECK(!sbi::is_finite(sbi::joint(Noisy{}).bounds[0].high));
+  CHECK_THROWS_WITH_AS((void)sbi::joint(Unbounded{}), "simulator: 1 bounds for 2 parameters; want one each",
+                       sbi::ValueError);
 }
 
 TEST_CASE("inference/simulator: rows do not depend on threads, and row i only on i") {

@@ -86,6 +86,39 @@ TEST_CASE("inference/standardise: missing values do not count, constants keep un
   CHECK(t.error_to_network(2) == Approx(2 / std::sqrt(2.0 / 3)));
 }
 
+TEST_CASE("inference/standardise: a node's unit does not matter") {
+  for (const double unit : {1e-150, 1e-15, 1.0, 1e15, 1e150}) {
+    NodeTransform t(Bounds{});
+    t.fit(std::vector{unit, 2 * unit, 6 * unit}, "flux");
+    CHECK(t.stddev() == Approx(std::sqrt(14.0 / 3) * unit));
+    CHECK(t.to_network(6 * unit) == Approx(3 / std::sqrt(14.0 / 3)));
+  }
+  NodeTransform t(Bounds{});
+  t.fit(std::vector{0.0, 0.0}, "zero");
+  CHECK(t.stddev() == 1);
+  CHECK_THROWS_WITH_AS(t.fit(std::vector{1e160, -1e160}, "far"),
+                       "far: mean 0 and variance inf; want values whose squares are finite", sbi::ValueError);
+  // Values near a bound keep their order, however small.
+  const NodeTransform low(Bounds{0, infinity}), high(Bounds{-infinity, 0});
+  for (const double v : {1e-300, 1e-17, 5e-16, 3e-14}) {
+    CHECK(low.from_network(low.to_network(v)) == Approx(v).epsilon(1e-10)); // exp(log v), |log v| < 700
+    CHECK(high.from_network(high.to_network(-v)) == Approx(-v).epsilon(1e-10));
+  }
+}
+
+TEST_CASE("inference/standardise: what rounds beyond a bound is put on it") {
+  sbi::Rng rng(5);
+  for (int i = 0; i < 2000; ++i) { // a seventh of such intervals round up
+    const double low = std::round(rng.uniform(-100, 100)) / 10,
+                 high = low + std::round(rng.uniform(1, 200)) / 10;
+    const NodeTransform t(Bounds{low, high});
+    REQUIRE(t.from_network(9) <= high);
+    REQUIRE(sbi::is_finite(t.to_network(t.from_network(9))));
+  }
+  CHECK(sbi::is_finite(NodeTransform(Bounds{0, infinity}).from_network(1e4)));
+  CHECK(sbi::is_finite(NodeTransform(Bounds{-infinity, 0}).from_network(-1e4)));
+}
+
 TEST_CASE("inference/standardise: a value outside its bounds is named") {
   NodeTransform t(Bounds{0, 1});
   CHECK_THROWS_WITH_AS(t.fit(std::vector{0.5, 1.5}, "age"), "row 1: age = 1.5; want a finite value in [0, 1]",

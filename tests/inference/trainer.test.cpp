@@ -26,6 +26,7 @@ struct Regression {
   std::vector<double>
       validation; ///< what validation says, one after the other; empty: the loss of fixed rows
   mutable std::size_t asked = 0;
+  bool holds_out = true;
   std::string name = "regression";
 
   void prepare(Cpu&, const std::vector<float>&, index_t step) const {
@@ -36,7 +37,8 @@ struct Regression {
     const double loss = rows(tape, sbi::Rng(1).split(static_cast<std::uint64_t>(step * chunks() + i)), batch);
     return step == poison_at && i == 3 ? std::numeric_limits<double>::quiet_NaN() : loss;
   }
-  double validation_loss(Cpu& backend, const std::vector<float>& values) const {
+  std::optional<double> validation_loss(Cpu& backend, const std::vector<float>& values) const {
+    if (!holds_out) return std::nullopt;
     if (!validation.empty()) return validation[std::min(asked++, validation.size() - 1)];
     sbi::Tape<Cpu> tape(backend, values.data());
     return rows(tape, sbi::Rng(2), a_chunk);
@@ -157,6 +159,8 @@ TEST_CASE("inference/trainer: a checkpoint of another run or a damaged one is re
   CHECK(message.find(o.checkpoint) != std::string::npos);
   CHECK(message.find("learning_rate=0.05") != std::string::npos);
   CHECK(message.find("learning_rate=0.04") != std::string::npos);
+  other = o, other.patience = 7; // it may have stopped early
+  CHECK(refused(other).find("patience=7") != std::string::npos);
   Regression renamed;
   renamed.name = "other data";
   CHECK(refused(o, renamed).find("want other data") != std::string::npos);
@@ -178,7 +182,7 @@ TEST_CASE("inference/trainer: a checkpoint of another start is refused") {
 
 TEST_CASE("inference/trainer: a validation that is not finite stops training") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
-  for (const std::vector<double>& bad : {std::vector<double>{3, nan}, {inf}, {3, inf}}) {
+  for (const std::vector<double>& bad : {std::vector<double>{3, nan}, {nan}, {inf}, {3, inf}}) {
     Regression task;
     task.validation = bad;
     CHECK_THROWS_AS((void)run(1, options(), task), sbi::NumericalError);
@@ -222,9 +226,10 @@ TEST_CASE("inference/trainer: stops early, with the parameters of the best valid
 
 TEST_CASE("inference/trainer: without validation the last average is returned") {
   Regression task;
-  task.validation = {std::numeric_limits<double>::quiet_NaN()};
+  task.holds_out = false;
   const Result r = run(1, options(), task);
   CHECK(r.report.validation.empty());
+  CHECK(sbi::is_missing(r.report.best_validation));
   sbi::FitOptions o = options();
   o.validate_every = 7;
   CHECK(run(1, o, task).values == r.values);

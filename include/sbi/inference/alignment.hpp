@@ -50,6 +50,27 @@ struct Alignment {
     out.contrastive = out.transport = out.pairs = out.translation = out.displacement = 0;
     return out;
   }
+  /// Throws ValueError naming the first setting out of range.
+  void check() const {
+    const auto want = [](bool ok, const char* name, auto value, const char* range) {
+      if (!ok) throw ValueError(sbi::text("alignment: ", name, " = ", value, "; want ", range));
+    };
+    const auto weight = [&](const char* name, double value) {
+      want(value >= 0 && is_finite(value), name, value, "a finite number, at least 0");
+    };
+    weight("contrastive", contrastive), weight("transport", transport), weight("pairs", pairs);
+    weight("attraction", attraction), weight("translation", translation);
+    weight("displacement", displacement), weight("pair_score", pair_score);
+    want(survey_dropout >= 0 && survey_dropout < 1, "survey_dropout", survey_dropout,
+         "0 <= survey_dropout < 1");
+    want(value_dropout >= 0 && value_dropout <= 0.5, "value_dropout", value_dropout, "a mean of 0 to 0.5");
+    want(real_batch > 0, "real_batch", real_batch, "at least 1");
+    want(pair_batch > 0, "pair_batch", pair_batch, "at least 1");
+    want(temperature > 0 && is_finite(temperature), "temperature", temperature, "a positive number");
+    want(epsilon > 0 && is_finite(epsilon), "epsilon", epsilon, "a positive number");
+    want(rho > 0, "rho", rho, "a positive number");
+    want(ramp.length >= 0, "ramp.length", ramp.length, "0 or more");
+  }
   /// All settings, for checkpoints.
   [[nodiscard]] std::string fingerprint() const {
     return sbi::text(" contrastive=", contrastive, " transport=", transport, " pairs=", pairs,

@@ -78,8 +78,8 @@ template <class T>
 
   const std::string head = detail::training_state_head(read);
   const std::size_t want = head.size() + fixed + read.validation.size() * sizeof(double);
+  const auto fail = [&](const auto&... why) { throw FileError(sbi::text(path.string(), ": ", why...)); };
   if (bytes.size() != want || !bytes.starts_with(head)) {
-    const auto fail = [&](const auto&... why) { throw FileError(sbi::text(path.string(), ": ", why...)); };
     const std::string found = detail::stored_fingerprint(bytes), own = detail::stored_fingerprint(head);
     if (found.empty())
       fail("is no training state of this version of sbi, or cut short; remove it to start afresh");
@@ -89,9 +89,10 @@ template <class T>
          state.values.size(), " parameters in ", sizeof(T), " bytes each");
   }
   const char* next = bytes.data() + head.size();
-  read.each_counter([&]<class V>(const char*, V& value) {
+  read.each_counter([&]<class V>(const char* name, V& value) {
     std::int64_t number = 0;
     std::memcpy(&number, next, sizeof number);
+    if (number < 0) fail("the training state is damaged: ", name, " = ", number, "; want 0 or more");
     value = static_cast<V>(number), next += sizeof number;
   });
   read.each_array([&]<class V>(const char*, std::vector<V>& values) {

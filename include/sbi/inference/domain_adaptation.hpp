@@ -35,12 +35,12 @@ public:
   using T = typename B::param_t;
 
   /// `surveys`: names of the modalities and of their observables. Throws ValueError for an observable that
-  /// does not exist or belongs to two modalities, or for no modality.
+  /// does not exist or belongs to two modalities, for no modality, and what Nodes::check throws.
   DomainAdaptive(B backend, Nodes nodes,
                  const std::vector<std::pair<std::string, std::vector<std::string>>>& surveys,
                  DomainAdaptiveConfig config = {}, S sde = S{})
-      : backend_(std::move(backend)), nodes_(std::move(nodes)), config_(config), sde_(sde),
-        parameters_(config.seed),
+      : backend_(std::move(backend)), nodes_(detail::checked(std::move(nodes), "domain adaptation")),
+        config_(config), sde_(sde), parameters_(config.seed),
         encoders_(parameters_, "encoder", modalities(nodes_, surveys), config.encoder_hidden,
                   config.adapter_hidden, config.embedding_width),
         network_(parameters_, "score", nodes_.parameters,
@@ -61,6 +61,7 @@ public:
   [[nodiscard]] const std::vector<NodeTransform>& transforms() const { return transforms_; }
   /// Whether the transforms have been fitted; they are once.
   [[nodiscard]] bool& standardised() { return standardised_; }
+  [[nodiscard]] bool standardised() const { return standardised_; }
 
   /// Samples of all parameters for many stars: [stars * n, parameters], star by star. x and sigma [stars,
   /// observables], NaN where missing.

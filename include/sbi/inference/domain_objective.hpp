@@ -8,6 +8,7 @@
 #include <sbi/inference/training_rows.hpp>
 
 #include <numeric>
+#include <optional>
 
 namespace sbi {
 
@@ -99,8 +100,8 @@ public:
   }
   /// The score loss on held-out rows, eight fixed draws each: of pairs where there are any, since they are
   /// real, of simulated rows otherwise.
-  double validation_loss(B& backend, const std::vector<T>& values) const {
-    if (split_.held_out.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::optional<double> validation_loss(B& backend, const std::vector<T>& values) const {
+    if (split_.held_out.empty()) return std::nullopt;
     constexpr index_t repeats = 8;
     const index_t n = static_cast<index_t>(split_.held_out.size()),
                   a_pass = (n + rows_a_chunk_ - 1) / rows_a_chunk_;
@@ -123,8 +124,13 @@ public:
   [[nodiscard]] std::string fingerprint() const {
     std::uint64_t data = 0;
     for (const auto* rows : {&simulated_, &real_, &pairs_, &partners_}) data = data * 31 + rows->checksum();
+    std::string surveys;
+    for (const auto& m : model_.encoders().modalities()) {
+      surveys += sbi::text(" ", m.name, "=");
+      for (const index_t j : m.observables) surveys += sbi::text(j, ",");
+    }
     return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
-                     detail::model_fingerprint(model_), alignment_.fingerprint());
+                     detail::model_fingerprint(model_), surveys, alignment_.fingerprint());
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -302,10 +308,13 @@ private:
 
 /// Trains or adapts a model. The standardisation is fitted to the simulated rows the first time and kept
 /// after that, so that a trained model can be adapted. `losses`, where given, receives the coupled losses of
-/// the last step. See `train` for what is thrown.
+/// the last step of this call, zeros where a run that is resumed had none left to make. Throws ValueError for
+/// options and weights out of range; see `train` for more.
 template <Backend B, diffusion::Sde S>
 FitReport fit(DomainAdaptive<B, S>& model, const DomainData& data, const Alignment& alignment,
               const FitOptions& options, AlignmentLosses* losses = nullptr) {
+  options.check();
+  alignment.check();
   detail::fit_transforms(model, data.simulated);
   DomainObjective<B, S> objective(model, data, alignment, options);
   const FitReport report = train(model.backend(), model.parameters(), objective, options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 #include <sbi/core/shape.hpp>
 
 #include <cstdint>
@@ -55,9 +56,9 @@ struct FitReport {
   index_t steps = 0;        ///< done in all, those before a resume included
   index_t resumed_from = 0; ///< step at which this call took over; 0: started afresh
   bool stopped_early = false;
-  double seconds = 0; ///< of this call
-  double best_validation = 0;
-  std::vector<double> validation; ///< loss at every validation
+  double seconds = 0;               ///< of this call
+  double best_validation = missing; ///< NaN where nothing is held out
+  std::vector<double> validation;   ///< loss at every validation
 };
 
 } // namespace sbi

@@ -29,7 +29,8 @@ inline std::vector<NodeTransform> transforms_from(const Tensor<double>& table) {
   return out;
 }
 
-/// Sets all parameters from a file. Throws FileError that lists every difference at once.
+/// Sets all parameters from a file that holds them and nothing else beside the standardisation. Throws
+/// FileError that lists every difference at once.
 template <class T>
 void get_parameters(const io::Safetensors& file, const std::filesystem::path& path,
                     nn::Parameters<T>& parameters) {
@@ -46,6 +47,12 @@ void get_parameters(const io::Safetensors& file, const std::filesystem::path& pa
     }
     std::copy(stored.begin(), stored.end(), parameters.values().begin() + e.at.offset);
   }
+  for (const auto& [name, values] : file.tensors()) {
+    const auto& own = parameters.entries();
+    if (name != "standardisation" &&
+        std::none_of(own.begin(), own.end(), [&](const auto& e) { return e.name == name; }))
+      differences += sbi::text("\n  ", name, " is no parameter of this model");
+  }
   if (!differences.empty())
     throw FileError(sbi::text(path.string(), ": the model does not fit:", differences));
 }
@@ -61,9 +68,11 @@ template <class Build> auto read_model(const std::filesystem::path& path, const 
     auto model = build(record, std::move(nodes));
     get_parameters(tensors, path, model.parameters());
     model.transforms() = std::move(transforms);
-    model.standardised() = true;
+    model.standardised() = record.standardised;
     return model;
-  } catch (const ValueError& error) {
+  } catch (const FileError&) {
+    throw;
+  } catch (const Error& error) {
     throw FileError(sbi::text(path.string(), ": ", error.what()));
   }
 }

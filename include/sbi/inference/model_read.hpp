@@ -39,6 +39,7 @@ ModelFile read_model_file(const std::filesystem::path& path, const std::string& 
     set(j, "value_octaves", out.value_octaves);
     if (j.contains("cached_context")) set(j, "cached_context", out.cached_context);
     set(j, "nodes", out.nodes), set(j, "parameters", out.parameters);
+    if (j.contains("standardised")) set(j, "standardised", out.standardised);
     if (j.contains("surveys")) {
       auto& encoders = out.encoders.emplace();
       set(j, "embedding_width", encoders.embedding_width);

@@ -39,7 +39,8 @@ struct ModelRecord {
   diffusion::ConditionWeights conditions; ///< a training that goes on needs them
   SdeRecord sde;
   std::vector<std::string> nodes;
-  index_t parameters = 0; ///< that many of the nodes come first
+  index_t parameters = 0;   ///< that many of the nodes come first
+  bool standardised = true; ///< whether a training has fitted the standardisation
   std::optional<EncodersRecord> encoders;
 };
 
@@ -67,6 +68,7 @@ struct ModelRecord {
   return io::JsonObject()
       .add("nodes", record.nodes)
       .add("parameters", record.parameters)
+      .add("standardised", record.standardised)
       .add("transformer", transformer)
       .add("value_octaves", record.value_octaves)
       .add("cached_context", record.cached_context)

@@ -37,6 +37,7 @@ ModelRecord model_record(const Model& model, const nn::TransformerConfig& transf
   out.sde = to_record(model.sde());
   out.nodes = model.nodes().names;
   out.parameters = model.nodes().parameters;
+  out.standardised = model.standardised();
   return out;
 }
 /// Throws FileError; nothing is left half-written.

@@ -4,6 +4,7 @@
 #include <sbi/core/error.hpp>
 #include <sbi/core/shape.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,6 +32,23 @@ struct Nodes {
     for (index_t i = 0; i < parameters; ++i) flags[static_cast<std::size_t>(i)] = 1;
     return flags;
   }
+  /// Throws ValueError, which begins with `model`, unless there are parameters among the nodes, bounds for
+  /// each, and no name twice.
+  void check(const char* model) const {
+    if (parameters < 1 || parameters > size() || bounds.size() != names.size())
+      throw ValueError(sbi::text(model, ": ", parameters, " parameters among ", size(), " nodes with ",
+                                 bounds.size(), " bounds; want at least one, and bounds for each node"));
+    for (auto name = names.begin(); name != names.end(); ++name)
+      if (std::find(names.begin(), name, *name) != name)
+        throw ValueError(sbi::text(model, ": two nodes are called ", *name, "; want different names"));
+  }
 };
+
+namespace detail {
+[[nodiscard]] inline Nodes checked(Nodes nodes, const char* model) {
+  nodes.check(model);
+  return nodes;
+}
+} // namespace detail
 
 } // namespace sbi

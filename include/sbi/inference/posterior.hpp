@@ -61,8 +61,9 @@ Posterior<Model>::Posterior(Model& model, std::vector<Observation> given, std::v
                                  "; want 0, only observables are measured"));
     if (!is_finite(o.value))
       throw ValueError(sbi::text("posterior: ", o.node, " = ", o.value, "; want a finite value"));
-    if (!(o.sigma >= 0))
-      throw ValueError(sbi::text("posterior: sigma of ", o.node, " = ", o.sigma, "; want 0 or more"));
+    if (!(o.sigma >= 0) || !is_finite(o.sigma))
+      throw ValueError(
+          sbi::text("posterior: sigma of ", o.node, " = ", o.sigma, "; want a finite number, at least 0"));
     seen.push_back(o.node);
   }
   for (const auto& name : seen) {

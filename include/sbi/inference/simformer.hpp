@@ -9,6 +9,7 @@
 #include <sbi/inference/training_rows.hpp>
 
 #include <numeric>
+#include <optional>
 
 namespace sbi {
 
@@ -40,6 +41,7 @@ public:
 
   /// Whether the transforms have been fitted; they are once.
   [[nodiscard]] bool& standardised() { return standardised_; }
+  [[nodiscard]] bool standardised() const { return standardised_; }
 
   /// The parameters that are not given, conditional on what is. Observables that are not given are
   /// marginalised.
@@ -61,14 +63,13 @@ public:
 
   /// Samples for many observations at once: [rows * n, latent], row by row. `given` lists node indices,
   /// values [rows, given] holds NaN where a value is missing, sigma [rows, given] the errors (0: none).
-  /// Throws ShapeError, or ValueError for a value outside its node's bounds.
+  /// Throws ShapeError, or ValueError for a node that does not exist, a value outside its node's bounds, an
+  /// error that is negative or not finite, and an error of a parameter.
   [[nodiscard]] Tensor<double> sample_rows(const std::vector<index_t>& given, const Tensor<double>& values,
                                            const Tensor<double>& sigma, const std::vector<index_t>& latent,
                                            index_t n, const Rng& rng, const SampleOptions& options = {});
 
 private:
-  static Nodes checked(Nodes nodes);
-
   B backend_;
   Nodes nodes_;
   SimformerConfig config_;
@@ -83,16 +84,9 @@ private:
 
 template <Backend B, diffusion::Sde S>
 Simformer<B, S>::Simformer(B backend, Nodes nodes, SimformerConfig config, S sde)
-    : backend_(std::move(backend)), nodes_(checked(std::move(nodes))), config_(config), sde_(sde),
-      parameters_(config.seed), network_(parameters_, "score", nodes_.size(), config.network) {
+    : backend_(std::move(backend)), nodes_(detail::checked(std::move(nodes), "simformer")), config_(config),
+      sde_(sde), parameters_(config.seed), network_(parameters_, "score", nodes_.size(), config.network) {
   for (const Bounds& b : nodes_.bounds) transforms_.emplace_back(b);
-}
-
-template <Backend B, diffusion::Sde S> Nodes Simformer<B, S>::checked(Nodes nodes) {
-  if (nodes.parameters < 1 || nodes.bounds.size() != nodes.names.size())
-    throw ValueError(sbi::text("simformer: ", nodes.parameters, " parameters among ", nodes.size(),
-                               " nodes; want at least one, and bounds for each node"));
-  return nodes;
 }
 
 template <Backend B, diffusion::Sde S>
@@ -129,13 +123,29 @@ Tensor<double> Simformer<B, S>::sample_rows(const std::vector<index_t>& given, c
     throw ShapeError(sbi::text("simformer: values are ", values.shape(), ", sigma is ", sigma.shape(),
                                " for ", given.size(), " given nodes"));
   if (n < 0) throw ValueError(sbi::text("simformer: ", n, " samples; want 0 or more"));
-  const auto ids = [](const std::vector<index_t>& nodes) {
+  const auto ids = [&](const std::vector<index_t>& nodes) {
     std::vector<std::int32_t> out;
-    for (index_t i : nodes) out.push_back(static_cast<std::int32_t>(i));
+    for (index_t i : nodes) {
+      if (i < 0 || i >= nodes_.size())
+        throw ValueError(sbi::text("simformer: node ", i, "; want 0 to ", nodes_.size() - 1));
+      out.push_back(static_cast<std::int32_t>(i));
+    }
     return out;
   };
   const auto latent_ids = ids(latent), given_ids = ids(given);
   const auto k = static_cast<index_t>(given.size());
+  for (index_t r = 0; r < values.rows(); ++r)
+    for (index_t j = 0; j < k; ++j) {
+      const double e = sigma(r, j);
+      if (is_missing(values(r, j)) || is_missing(e) || e == 0) continue;
+      const auto i = static_cast<std::size_t>(given[static_cast<std::size_t>(j)]);
+      if (!(e > 0) || !is_finite(static_cast<T>(transforms_[i].error_to_network(e))))
+        throw ValueError(sbi::text("row ", r, ": error of ", nodes_.names[i], " = ", e,
+                                   "; want a finite number, at least 0"));
+      if (static_cast<index_t>(i) < nodes_.parameters)
+        throw ValueError(sbi::text("row ", r, ": ", nodes_.names[i], " is a parameter with an error of ", e,
+                                   "; want 0, only observables are measured"));
+    }
   const auto fill = [&](Tape<B>&, index_t first, index_t groups, ContextRows<T>& rows) {
     for (index_t g = 0; g < groups; ++g)
       for (index_t j = 0; j < k; ++j) {
@@ -204,8 +214,8 @@ public:
     return {};
   }
   /// Eight draws of mask, time and noise for each held-out row, the same ones every time.
-  double validation_loss(B& backend, const std::vector<T>& values) const {
-    if (split_.held_out.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::optional<double> validation_loss(B& backend, const std::vector<T>& values) const {
+    if (split_.held_out.empty()) return std::nullopt;
     constexpr index_t repeats = 8;
     const index_t n = static_cast<index_t>(split_.held_out.size()),
                   a_pass = (n + rows_a_chunk_ - 1) / rows_a_chunk_;
@@ -266,6 +276,7 @@ private:
 /// outside its node's bounds.
 template <Backend B, diffusion::Sde S>
 FitReport fit(Simformer<B, S>& model, const Dataset& data, const FitOptions& options = {}) {
+  options.check();
   data.check(model.nodes().parameters, model.nodes().observables());
   detail::fit_transforms(model, data);
   detail::SimformerObjective<B, S> objective(model, data, options);

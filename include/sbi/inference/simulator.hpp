@@ -7,6 +7,7 @@
 #include <sbi/inference/nodes.hpp>
 
 #include <concepts>
+#include <iterator>
 #include <span>
 
 namespace sbi {
@@ -36,12 +37,18 @@ concept Simulator = requires(const S& s) {
 }
 &&(SimulatorWithErrors<S> || SimulatorWithoutErrors<S>);
 
-/// The variables of a simulator's joint distribution p(theta, x).
+/// The variables of a simulator's joint distribution p(theta, x). Throws ValueError for bounds of another
+/// number than the parameters'.
 template <class S> [[nodiscard]] Nodes joint(const S& simulator) {
   static_assert(Simulator<S>,
                 "sbi: a simulator needs parameters, observables, sample_prior(Rng&, span<double> theta) "
                 "and simulate(Rng&, span<const double> theta, span<double> x[, span<double> sigma])");
   Nodes nodes;
+  if constexpr (requires { std::size(simulator.bounds); })
+    if (const auto given = std::size(simulator.bounds), wanted = std::size(simulator.parameters);
+        given != wanted)
+      throw ValueError(sbi::text("simulator: ", static_cast<index_t>(given), " bounds for ",
+                                 static_cast<index_t>(wanted), " parameters; want one each"));
   for (const auto& name : simulator.parameters) {
     nodes.names.emplace_back(name);
     if constexpr (requires {

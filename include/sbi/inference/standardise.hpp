@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +41,8 @@ public:
   }
 
   /// Sets mean and standard deviation from values (missing ones left out). A constant node keeps deviation 1.
-  /// Throws ValueError naming row and node for a value outside the bounds.
+  /// Throws ValueError naming row and node for a value outside the bounds, and naming the node where the
+  /// variance overflows.
   template <class Values> void fit(const Values& values, const std::string& name) {
     double n = 0, sum = 0, square = 0;
     index_t row = 0;
@@ -53,21 +55,25 @@ public:
     }
     mean_ = n > 0 ? sum / n : 0;
     const double variance = n > 1 ? square / n : 0;
-    stddev_ = variance > 1e-24 * (1 + mean_ * mean_) ? std::sqrt(variance) : 1;
+    if (!is_finite(variance) || !is_finite(mean_ * mean_))
+      throw ValueError(sbi::text(name, ": mean ", mean_, " and variance ", variance,
+                                 "; want values whose squares are finite"));
+    stddev_ = variance > 1e-24 * mean_ * mean_ ? std::sqrt(variance) : 1; // rounding leaves 1e-32 at most
   }
   /// Throws ValueError for a value outside the bounds or not finite; `name` is how the error calls it.
   [[nodiscard]] double to_network(double v, std::string_view name = "value") const {
     return (unbounded(v, name) - mean_) / stddev_;
   }
   [[nodiscard]] double from_network(double z) const {
+    constexpr double most = std::numeric_limits<double>::max();
     const double u = mean_ + stddev_ * z;
-    switch (kind()) {
+    switch (kind()) { // the sum of the first may round to beyond the bound, the exponentials may overflow
     case Kind::both:
-      return bounds_.low + (bounds_.high - bounds_.low) * normal_cdf(u);
+      return std::min(bounds_.low + (bounds_.high - bounds_.low) * normal_cdf(u), bounds_.high);
     case Kind::low:
-      return bounds_.low + std::exp(u);
+      return std::min(bounds_.low + std::exp(u), most);
     case Kind::high:
-      return bounds_.high - std::exp(-u);
+      return std::max(bounds_.high - std::exp(-u), -most);
     default:
       return u;
     }
@@ -88,17 +94,17 @@ private:
     if (!is_finite(v) || v < bounds_.low || v > bounds_.high)
       throw ValueError(
           sbi::text(name, " = ", v, "; want a finite value in [", bounds_.low, ", ", bounds_.high, "]"));
-    // A value on the bound itself, which a prior may draw in rounded numbers, is moved inside by 1e-12 of the
-    // range.
+    // A value on the bound itself, which a prior may draw in rounded numbers, is moved inside: by 1e-12 of
+    // the range, or of the node's unit where there is but one bound.
     constexpr double margin = 1e-12;
     switch (kind()) {
     case Kind::both:
       return normal_quantile(
           std::clamp((v - bounds_.low) / (bounds_.high - bounds_.low), margin, 1 - margin));
     case Kind::low:
-      return std::log(std::max(v - bounds_.low, margin));
+      return std::log(v > bounds_.low ? v - bounds_.low : margin);
     case Kind::high:
-      return -std::log(std::max(bounds_.high - v, margin));
+      return -std::log(v < bounds_.high ? bounds_.high - v : margin);
     default:
       return v;
     }

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <unistd.h>
 
 namespace sbi {
@@ -19,16 +20,16 @@ namespace sbi {
 /// What is trained. A step is cut into `chunks()` micro-batches; `chunk` runs one forward and backward on a
 /// tape of the parameters and returns its share of the loss. `prepare` comes before the chunks of a step,
 /// with the parameters that they will see: it draws the batch and computes losses that couple all rows.
-/// `validation_loss` is a deterministic function of the parameters (NaN: nothing is held out). `fingerprint`
-/// names model and data. `blame(backend, values, step)`, where there is one, names a row of the batch that
-/// `prepare` drew last whose own loss or gradient is not finite ("row 7"; empty: none).
+/// `validation_loss` is a deterministic function of the parameters, or none where nothing is held out.
+/// `fingerprint` names model and data. `blame(backend, values, step)`, where there is one, names a row of the
+/// batch that `prepare` drew last whose own loss or gradient is not finite ("row 7"; empty: none).
 template <class O, class B>
 concept Objective = requires(O& o, B& be, Tape<B>& tape, const std::vector<typename B::param_t>& values,
                              index_t n) {
   o.prepare(be, values, n);
   { o.chunks() } -> std::convertible_to<index_t>;
   { o.chunk(tape, n, n) } -> std::convertible_to<double>;
-  { o.validation_loss(be, values) } -> std::convertible_to<double>;
+  { o.validation_loss(be, values) } -> std::convertible_to<std::optional<double>>;
   { o.fingerprint() } -> std::convertible_to<std::string>;
 };
 
@@ -68,7 +69,7 @@ template <class B> struct AnyObjective {
   virtual void prepare(B& backend, const Values& values, index_t step) = 0;
   virtual index_t chunks() = 0;
   virtual double chunk(Tape<B>& tape, index_t step, index_t i) = 0;
-  virtual double validation_loss(B& backend, const Values& values) = 0;
+  virtual std::optional<double> validation_loss(B& backend, const Values& values) = 0;
   virtual std::string fingerprint() = 0;
   virtual std::string blame(B& backend, const Values& values, index_t step) = 0;
 
@@ -81,7 +82,7 @@ template <class B, class O> struct ObjectiveOf final : AnyObjective<B> {
   void prepare(B& backend, const Values& values, index_t step) override { o.prepare(backend, values, step); }
   index_t chunks() override { return o.chunks(); }
   double chunk(Tape<B>& tape, index_t step, index_t i) override { return o.chunk(tape, step, i); }
-  double validation_loss(B& backend, const Values& values) override {
+  std::optional<double> validation_loss(B& backend, const Values& values) override {
     return o.validation_loss(backend, values);
   }
   std::string fingerprint() override { return o.fingerprint(); }
@@ -126,13 +127,13 @@ FitReport train_any(B& backend, nn::Parameters<typename B::param_t>& parameters,
   nn::AdamW<T> optimiser(parameters, {}, options.train_only);
   nn::Ema<T> average(parameters.values(), options.average);
   TrainingState<T> state;
-  state.fingerprint =
-      sbi::text(objective.fingerprint(), " seed=", static_cast<index_t>(options.seed),
-                " steps=", options.steps, " batch=", options.batch, " learning_rate=", options.learning_rate,
-                " warmup=", options.warmup, " clip=", options.clip, " average=", options.average,
-                " validation=", options.validation, " validate_every=", options.validate_every,
-                " train_only=", options.train_only, " slots=", options.gradient_slots,
-                " start=", static_cast<index_t>(checksum(std::span<const T>(parameters.values())) >> 1));
+  state.fingerprint = sbi::text(
+      objective.fingerprint(), " seed=", static_cast<index_t>(options.seed), " steps=", options.steps,
+      " batch=", options.batch, " learning_rate=", options.learning_rate, " warmup=", options.warmup,
+      " clip=", options.clip, " average=", options.average, " validation=", options.validation,
+      " validate_every=", options.validate_every, " patience=", options.patience,
+      " train_only=", options.train_only, " slots=", options.gradient_slots,
+      " start=", static_cast<index_t>(checksum(std::span<const T>(parameters.values())) >> 1));
   state.values = state.best = parameters.values();
 
   FitReport report;
@@ -188,16 +189,16 @@ FitReport train_any(B& backend, nn::Parameters<typename B::param_t>& parameters,
 
     smooth_loss = 0.98 * smooth_loss + 0.02 * loss, smooth_weight = 0.98 * smooth_weight + 0.02;
     if (state.step % options.validate_every == 0 || state.step == options.steps) {
-      const double held_out = objective.validation_loss(backend, average.average());
-      if (std::isfinite(held_out)) {
-        state.validation.push_back(held_out);
-        state.stale = held_out < best ? 0 : state.stale + 1;
-        if (held_out < best) best = held_out, state.best = average.average();
-        state.stopped_early = state.stale >= options.patience;
-      } else if (is_missing(held_out) && state.validation.empty()) { // nothing is held out
+      const std::optional<double> held_out = objective.validation_loss(backend, average.average());
+      if (!held_out) {
         state.best = average.average();
+      } else if (is_finite(*held_out)) {
+        state.validation.push_back(*held_out);
+        state.stale = *held_out < best ? 0 : state.stale + 1;
+        if (*held_out < best) best = *held_out, state.best = average.average();
+        state.stopped_early = state.stale >= options.patience;
       } else {
-        throw NumericalError(sbi::text("fit: the validation after step ", state.step, " is ", held_out,
+        throw NumericalError(sbi::text("fit: the validation after step ", state.step, " is ", *held_out,
                                        "; want a finite number"));
       }
     }
@@ -211,7 +212,7 @@ FitReport train_any(B& backend, nn::Parameters<typename B::param_t>& parameters,
   report.steps = state.step;
   report.stopped_early = state.stopped_early;
   report.seconds = progress.seconds();
-  report.best_validation = best;
+  if (!state.validation.empty()) report.best_validation = best;
   report.validation = state.validation;
   return report;
 }

@@ -12,10 +12,11 @@ namespace sbi::detail {
 
 /// Fits the standardisation of every node of a model to a data set, the first time; after that it is kept, so
 /// that a trained model can be trained further. Throws ShapeError for a data set of other columns and
-/// ValueError for a value outside its bounds.
+/// ValueError for one without rows or a value outside its bounds.
 template <class Model> void fit_transforms(Model& model, const Dataset& data) {
   if (model.standardised()) return;
   data.check(model.nodes().parameters, model.nodes().observables());
+  if (data.rows() == 0) throw ValueError("fit: 0 rows; want at least one to standardise by");
   std::vector<double> column(static_cast<std::size_t>(data.rows()));
   for (index_t j = 0; j < model.nodes().size(); ++j) {
     const index_t p = model.nodes().parameters;
@@ -29,7 +30,7 @@ template <class Model> void fit_transforms(Model& model, const Dataset& data) {
 
 /// A data set in the network's units: z and sigma [n, nodes], NaN where missing; sigma 0 where there is none.
 /// Throws ValueError naming row and node for a value outside its bounds or too large for T, and for an error
-/// that is negative or infinite.
+/// that is negative, infinite or too large for T.
 template <class T> struct StandardRows {
   Tensor<T> z, sigma;
 
@@ -64,6 +65,10 @@ private:
     if (!is_missing(e) && !(is_finite(e) && e >= 0))
       throw ValueError(sbi::text("error of ", name, " = ", e, "; want a finite number, at least 0"));
     sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
+    if (!is_finite(sigma(i, j)))
+      throw ValueError(sbi::text("error of ", name, " = ", e, "; want a number within ",
+                                 std::numeric_limits<T>::max(), " standard deviations (", transform.stddev(),
+                                 ")"));
   }
 };
 
@@ -107,12 +112,14 @@ template <class T> [[nodiscard]] std::uint64_t checksum(const Tensor<T>& x) {
   return checksum(std::span<const T>(x.data(), static_cast<std::size_t>(x.size())));
 }
 
-/// What of a model shapes its training beside its parameters' number: diffusion, condition masks, heads.
+/// What of a model shapes its training beside its parameters' number: diffusion, condition masks, heads, who
+/// sees whom.
 template <class Model> [[nodiscard]] std::string model_fingerprint(const Model& model) {
   const auto& sde = model.sde();
   const auto& c = model.config().conditions;
-  return sbi::text(" parameters=", model.parameters().size(),
-                   " heads=", model.network().config().transformer.heads, " noise=", sde.sigma(sde.t_min()),
+  const auto& network = model.network().config();
+  return sbi::text(" parameters=", model.parameters().size(), " heads=", network.transformer.heads,
+                   " cached_context=", network.cached_context ? 1 : 0, " noise=", sde.sigma(sde.t_min()),
                    "..", sde.sigma(1), " signal=", sde.alpha(1), " conditions=", c.joint, ",", c.posterior,
                    ",", c.likelihood, ",", c.sparse, ",", c.dense, ",", c.sparse_probability, ",",
                    c.dense_probability, ",", c.marginal);
