@@ -68,4 +68,6 @@ TEST_CASE("autodiff/packed_weights: matrices out of order are refused") {
       "packed weights: a matrix at offset 0 behind values up to 32; want matrices in the order "
       "of their offsets",
       sbi::ValueError);
+  CHECK_THROWS_WITH_AS(sbi::PackedWeights<float>(std::vector{Parameter{0, {4}}}),
+                       "packed weights: a parameter of shape [4]; want matrices", sbi::ValueError);
 }

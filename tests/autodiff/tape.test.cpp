@@ -174,6 +174,9 @@ TEST_CASE("autodiff/tape: messages") {
                        sbi::ShapeError);
   CHECK_THROWS_WITH_AS(tape.backward(y), "tape: backward from [2,3]; want a single number, or seeds",
                        sbi::ShapeError);
+  Tensor<float> gradient({3, 2});
+  CHECK_THROWS_WITH_AS((void)tape.input(x.view(), gradient.view()),
+                       "tape: an input [2,3] with a gradient [3,2]", sbi::ShapeError);
 }
 
 #if defined(__SSE2__)

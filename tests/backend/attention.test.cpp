@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -118,6 +119,41 @@ TEST_CASE("backend/attention: a forbidden key does not matter at all") {
   CHECK(std::equal(before.y.begin(), before.y.end(), after.y.begin()));
 }
 
+TEST_CASE("backend/attention: the lowest number forbids as minus infinity does") {
+  for (const index_t tokens : {6, 30, 150}) { // dense, by single edges, with weights that are not kept
+    Problem<double> problem(2, tokens, 2, 4, 2);
+    if (tokens == 30)
+      for (index_t r = 0; r < problem.mask.rows(); ++r)
+        for (index_t k = 0; k < problem.mask.cols(); ++k)
+          if (k != r % problem.mask.cols()) problem.mask(r, k) = -inf;
+    Problem<float> single(2, tokens, 2, 4, 2);
+    std::copy(problem.mask.begin(), problem.mask.end(), single.mask.begin());
+    const auto want = by_definition(problem);
+    const auto infinite = on_cpu<float, 16>(single);
+    for (auto& m : problem.mask)
+      if (m == -inf) m = std::numeric_limits<double>::lowest();
+    for (auto& m : single.mask)
+      if (std::isinf(m)) m = std::numeric_limits<float>::lowest();
+    const auto lowest = on_cpu<float, 16>(single);
+    CHECK(std::equal(infinite.y.begin(), infinite.y.end(), lowest.y.begin()));
+    CHECK(std::equal(infinite.dqkv.begin(), infinite.dqkv.end(), lowest.dqkv.begin()));
+    check_close(by_definition(problem).y, want.y, 1);
+    check_close(on_cpu<double, 8>(problem).y, want.y, 60);
+  }
+}
+
+TEST_CASE("backend/attention: no samples are no work, whatever the mask") {
+  const sbi::Cpu<float> be(1);
+  const Tensor<float> some({1, 3, 3});
+  const View<const float> mask(some.data(), {0, 3, 3}), qkv(some.data(), {0, 6});
+  const sbi::AttentionExtent<float> at{1, 3, mask, {}, 0, 1};
+  Tensor<float> none({0, 2}), kept({0, at.kept()}), dqkv({0, 6});
+  CHECK_NOTHROW(sbi::attention_forward<float>(be, at, qkv, none.view(), kept.view()));
+  CHECK_NOTHROW(sbi::attention_backward<float>(be, at, qkv, std::as_const(none).view(),
+                                               std::as_const(kept).view(), std::as_const(none).view(),
+                                               dqkv.view()));
+}
+
 TEST_CASE("backend/attention: a sample's bits do not depend on the samples beside it") {
   const Problem<float> both(4, 7, 2, 5, 3);
   const auto whole = on_cpu<float, 16>(both);
@@ -186,10 +222,11 @@ TEST_CASE("backend/attention: not-a-number in one sample stays there and is not 
   for (const index_t tokens : {9, 150}) {
     Problem<float> problem(4, tokens, 2, 4, 3);
     const auto before = on_cpu<float, 16>(problem);
-    problem.qkv(tokens + 1, 3) = std::numeric_limits<float>::quiet_NaN(); // a query of the second sample
+    problem.qkv(tokens + 1, 3) = std::bit_cast<float>(0xffffffffu); // a query of the second sample
     const auto after = on_cpu<float, 16>(problem);
     const auto width = before.y.cols();
     CHECK(std::isnan(after.y(tokens + 1, 3)));
+    CHECK(std::isnan(after.dqkv(tokens + 1, 3)));
     for (index_t r = 0; r < 4 * tokens; ++r) {
       if (r / tokens == 1) continue;
       CHECK(std::equal(before.y.row(r), before.y.row(r) + width, after.y.row(r)));

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <sbi/backend/cpu.hpp>
+#include <sbi/backend/denormals.hpp>
 #include <sbi/core/rng.hpp>
 
 #include <doctest/doctest.h>
 #include <tbb/global_control.h>
 
 #include <atomic>
+#include <limits>
 #include <vector>
 
 using sbi::Cpu;
@@ -89,3 +91,21 @@ TEST_CASE_FIXTURE(ManyThreads,
 TEST_CASE("backend/cpu: a negative number of threads is refused") {
   CHECK_THROWS_WITH_AS(Cpu<float>(-2), "cpu: threads = -2; want 0 (all) or more", sbi::ValueError);
 }
+
+#if defined(__SSE2__)
+TEST_CASE_FIXTURE(ManyThreads, "backend/cpu: tasks run in the caller's floating-point mode") {
+  const Cpu<float> cpu(3);
+  volatile float small = std::numeric_limits<float>::min(), half = 0.5f;
+  const auto kept = [&] { // tasks that keep a denormal
+    std::atomic<int> count{0};
+    cpu.for_each(300, [&](index_t) { count += small * half > 0; });
+    return count.load();
+  };
+  CHECK(kept() == 300);
+  {
+    const sbi::FlushDenormals flush;
+    CHECK(kept() == 0);
+  }
+  CHECK(kept() == 300);
+}
+#endif

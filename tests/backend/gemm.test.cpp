@@ -151,4 +151,16 @@ TEST_CASE("backend/gemm: sizes that do not fit are refused") {
   CHECK_THROWS_WITH_AS(sbi::gemm(cpu, a.view(), Transpose::no, fits.view(), Transpose::no, c.view(),
                                  Write::overwrite, {}, addend.view()),
                        "product: D is [2,4], C is [2,5]", sbi::ShapeError);
+  const sbi::Tensor<float> bias({5, 2});
+  const auto biased = [&](View<const float> with) {
+    sbi::gemm(cpu, a.view(), Transpose::no, fits.view(), Transpose::no, c.view(), Write::overwrite, with);
+  };
+  CHECK_THROWS_WITH_AS(biased(bias.view().row_block(0, 2)),
+                       "product: bias is [2,2] with rows 2 apart; want [5] without gaps", sbi::ShapeError);
+  CHECK_THROWS_WITH_AS(biased(bias.view().columns(0, 1)),
+                       "product: bias is [5,1] with rows 2 apart; want [5] without gaps", sbi::ShapeError);
+  sbi::Tensor<float> tall({200, 5});
+  CHECK_THROWS_AS(sbi::parallel_gemm(cpu, a.view(), Transpose::no, fits.view(), Transpose::no, tall.view(),
+                                     Write::overwrite),
+                  sbi::ShapeError);
 }

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -173,6 +175,15 @@ TEST_CASE("core/simd: bounded exp2 to two units in the last place, moved to its 
     CHECK(at(-infinity<T>) == at(-bound));
     CHECK(at(-bound) <= 2 * std::numeric_limits<T>::min()); // still normal
     CHECK(at(-bound) >= std::numeric_limits<T>::min());
+  });
+}
+
+TEST_CASE("core/simd: exp2 of a number that is none is none, whatever its payload") {
+  for_each_width([]<class T, int N>() {
+    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    const Bits quiet = std::bit_cast<Bits>(std::numeric_limits<T>::quiet_NaN());
+    for (const Bits bits : {quiet, Bits(quiet | 0x7a2), Bits(~Bits{0})})
+      CHECK(std::isnan(lanes(sbi::exp2_inside(Vec<T, N>(std::bit_cast<T>(bits))))[0]));
   });
 }
 

@@ -67,4 +67,8 @@ TEST_CASE("ops/attention: messages") {
   refuse({2, 3, mask.view(), {}, 0, 1}, {6, 12},
          "attention: mask is [2,4]; want [2,3,3] or its last two axes");
   refuse({2, 3, {}, context.view(), 2, 1}, {6, 12}, "attention: context is [3,8]; want [4,8]");
+  refuse({2, 3, {}, {}, -1, 1}, {6, 12}, "attention: -1 context tokens; want 0 or more");
+  const sbi::Tensor<float> turned({5, 3}), two({4, 8});
+  refuse({2, 3, turned.view(), two.view(), 2, 1}, {6, 12},
+         "attention: mask is [5,3]; want [2,3,5] or its last two axes");
 }

@@ -29,3 +29,13 @@ TEST_CASE("ops/norm: a constant row gives the bias") {
                             tape.constant(b.view()));
   for (int i = 0; i < 3; ++i) CHECK(y.value.data[i] == b.data()[i]);
 }
+
+TEST_CASE("ops/norm: a gain with gaps is refused") {
+  sbi::Cpu<float> be;
+  sbi::Tape tape(be);
+  const sbi::Tensor<float> x({1, 3}), b({3}), table({3, 2});
+  CHECK_THROWS_WITH_AS((void)tape.apply(sbi::ops::LayerNorm{}, tape.constant(x.view()),
+                                        tape.constant(table.view().columns(0, 1)), tape.constant(b.view())),
+                       "layer norm: rows of the gain are 2 apart, of the bias 3; want them to touch",
+                       sbi::ShapeError);
+}

@@ -14,6 +14,10 @@ TEST_CASE("ops/softmax: known logits, forbidden entries, and rows with nothing a
   constexpr float inf = std::numeric_limits<float>::infinity();
   sbi::Cpu<float> be;
   sbi::Tape tape(be);
+  const sbi::Tensor<float> spoilt({2, 3}, {1, std::numeric_limits<float>::quiet_NaN(), 2, 0, 0, 0});
+  const auto rows = tape.apply(sbi::ops::Softmax{}, tape.constant(spoilt.view()));
+  for (int c = 0; c < 3; ++c) CHECK(std::isnan(rows.value(0, c))); // all of its row, no other
+  CHECK(rows.value(1, 0) == doctest::Approx(1.0 / 3));
   const sbi::Tensor<float> x({4, 3}, {0, std::log(2.0f), std::log(5.0f), //
                                       1e4f, 1e4f, -inf,                  //
                                       -inf, -inf, -inf,                  //

@@ -44,3 +44,14 @@ TEST_CASE("ops/tokens: what is absent does not reach the mean, even if it is not
   const auto y = tape.apply(sbi::ops::MaskedMean<float>{present.view(), 2}, tape.constant(x.view()));
   CHECK(y.value.data[0] == 3);
 }
+
+TEST_CASE("ops/tokens: constants with gaps are refused") {
+  const sbi::Tensor<float> table({4, 2});
+  const auto column = table.view().columns(0, 1);
+  CHECK_THROWS_WITH_AS((void)sbi::ops::AddGated<float>{column}.shape({4, 3}, {2, 3}),
+                       "add gated: x is [4,3], u is [2,3], gate [4,1] with rows 2 apart", sbi::ShapeError);
+  CHECK_THROWS_AS((void)(sbi::ops::MaskedMean<float>{column, 2}.shape({4, 3})), sbi::ShapeError);
+  const sbi::Tensor<std::int32_t> ids({4, 2});
+  CHECK_THROWS_AS((void)sbi::ops::AddEmbedding{ids.view().columns(0, 1)}.shape({4, 3}, {5, 3}),
+                  sbi::ShapeError);
+}

@@ -23,13 +23,16 @@ template <class T> struct PackedWeight { PackedMatrix<T> forward, backward; };
 template <class T> class PackedWeights {
 public:
   PackedWeights() = default;
-  /// matrices: by offset, as nn::Parameters lists them. Throws ValueError for another order.
+  /// matrices: by offset, as nn::Parameters lists them. Throws ValueError for another order and for what is
+  /// no matrix.
   explicit PackedWeights(std::vector<Parameter> matrices) : matrices_(std::move(matrices)) {
     index_t end = 0;
     for (const Parameter& w : matrices_) {
       if (w.offset < end)
         throw ValueError(sbi::text("packed weights: a matrix at offset ", w.offset, " behind values up to ",
                                    end, "; want matrices in the order of their offsets"));
+      if (w.shape.rank() != 2)
+        throw ValueError(sbi::text("packed weights: a parameter of shape ", w.shape, "; want matrices"));
       end = w.offset + w.shape.size();
       forward_.push_back(size_), size_ += packed_size<T>(w.shape[0], w.shape[1]);
       backward_.push_back(size_), size_ += packed_size<T>(w.shape[1], w.shape[0]);

@@ -65,7 +65,7 @@ concept DifferentiableOp = requires(const Op op) {
 
 /// Records operations and plays them back in reverse. It lives on one thread, takes its memory from that
 /// thread's arena and returns it all when it is destroyed, so a Var does not outlive its tape. Denormals are
-/// flushed while it exists.
+/// flushed while it exists, on x86.
 template <Backend B> class Tape {
 public:
   using T = typename B::param_t;
@@ -93,8 +93,12 @@ public:
   }
   /// Data: no gradient.
   [[nodiscard]] Var<T> constant(View<const T> value) const { return {value, {}}; }
-  /// An input whose gradient is added to `grad`.
-  [[nodiscard]] Var<T> input(View<const T> value, View<T> grad) const { return {value, grad}; }
+  /// An input whose gradient is added to `grad`. Throws ShapeError where that has another shape.
+  [[nodiscard]] Var<T> input(View<const T> value, View<T> grad) const {
+    if (grad && grad.shape != value.shape)
+      throw ShapeError(sbi::text("tape: an input ", value.shape, " with a gradient ", grad.shape));
+    return {value, grad};
+  }
   /// An input whose gradient starts at zero in the tape's own memory.
   [[nodiscard]] Var<T> input(View<const T> value) {
     return {value, View<T>(arena_.zeros<T>(value.size()), value.shape)};

@@ -34,6 +34,7 @@ template <class T, int N, int Widest> struct AttentionWork {
   /// body(sample, first query in `seen`, number of queries, vectors for them) for all blocks of all samples,
   /// after skipped(sample, query) for those that see nothing.
   template <class Skipped, class Body> void run(Skipped&& skipped, Body&& body) {
+    if (samples == 0) return;
     const index_t masks = at.mask_a_sample() ? samples : 1, together = samples / masks;
     for (index_t m = 0; m < masks; ++m) {
       seen.look(m);

@@ -2,6 +2,8 @@
 #pragma once
 #include <sbi/core/view.hpp>
 
+#include <limits>
+
 namespace sbi {
 
 /// Extents of a multi-head attention and what its queries may see.
@@ -9,13 +11,16 @@ namespace sbi {
 /// q, k, v lie side by side in qkv [samples * tokens, 3 width]. Keys and values of `context` [groups *
 /// context_tokens, 2 width] (k, v side by side) come before a sample's own; consecutive `samples_per_context`
 /// samples share a group. `mask` is added to the logits: [samples, tokens, context_tokens + tokens], or the
-/// last two axes only when all samples share it, or empty. A query without an allowed key (all minus
-/// infinity) gives 0.
+/// last two axes only when all samples share it, or empty. Minus infinity forbids, and so does everything
+/// below `forbidden`: other libraries write the lowest number. A query without an allowed key gives 0.
 template <class T> struct AttentionExtent {
   index_t heads = 1, tokens = 0;
   View<const T> mask;
   View<const T> context;
   index_t context_tokens = 0, samples_per_context = 1;
+
+  /// Half the lowest number: smaller ones would become minus infinity in the kernels' own units.
+  static constexpr T forbidden = std::numeric_limits<T>::lowest() / 2;
 
   [[nodiscard]] index_t keys() const { return context_tokens + tokens; }
   [[nodiscard]] bool mask_a_sample() const { return mask && mask.shape.rank() == 3; }

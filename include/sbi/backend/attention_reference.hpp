@@ -20,8 +20,10 @@ void attention_weights(const AttentionExtent<T>& at, View<const T> qkv, index_t 
     const T* key = at.key(qkv, sample, k) + first;
     double dot = 0;
     for (index_t j = 0; j < head; ++j) dot += static_cast<double>(q[j]) * static_cast<double>(key[j]);
-    w[k] = dot / std::sqrt(static_cast<double>(head)) +
-           (at.mask ? static_cast<double>(at.mask_row(sample, query)[k]) : 0.0);
+    const T mask = at.mask ? at.mask_row(sample, query)[k] : T{0};
+    w[k] = dot / std::sqrt(static_cast<double>(head)) + (mask < AttentionExtent<T>::forbidden
+                                                             ? -std::numeric_limits<double>::infinity()
+                                                             : static_cast<double>(mask));
     if (!(w[k] <= top)) top = w[k];
   }
   for (index_t k = 0; k < at.keys(); ++k) {

@@ -98,10 +98,14 @@ private:
   static constexpr index_t lanes = attention_widest<N> * N;
   static constexpr double log2_e = 1.4426950408889634;
   static constexpr T never = -std::numeric_limits<T>::infinity();
-  static typename Vec<T, N>::mask_type allowed(Vec<T, N> x) { return x.raw != Vec<T, N>(never).raw; }
+  /// Not a number is allowed, so that it is seen.
+  static bool allowed(T x) { return !(x < AttentionExtent<T>::forbidden); }
+  static typename Vec<T, N>::mask_type allowed(Vec<T, N> x) {
+    return ~(x.raw < Vec<T, N>(AttentionExtent<T>::forbidden).raw);
+  }
   static bool any(Vec<T, N> x) { return horizontal_max(select(allowed(x), Vec<T, N>(1), Vec<T, N>(0))) > 0; }
   [[nodiscard]] bool sees_any(const T* row) const {
-    if (row[0] != never) return true;
+    if (allowed(row[0])) return true;
     for (index_t k = 0; k < at_.keys(); k += N) {
       const index_t width = std::min<index_t>(N, at_.keys() - k);
       if (any(first_lanes(load_part<T, N>(row + k, width), width, never))) return true;
@@ -118,7 +122,7 @@ private:
         const index_t width = std::min<index_t>(N, keys_ - k);
         if (!any(first_lanes(load_part<T, N>(row[i] + k, width), width, never))) continue;
         for (index_t j = k; j < k + width; ++j)
-          if (row[i][j] != never) {
+          if (allowed(row[i][j])) {
             edge_key_[n] = j;
             edge_mask_[n++] = row[i][j] * static_cast<T>(log2_e);
           }

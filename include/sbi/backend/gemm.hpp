@@ -205,7 +205,11 @@ inline void check_product(Shape a, Transpose ta, Shape b, Transpose tb, index_t 
                                tb == Transpose::yes ? " transposed" : "", ", C is [", c_rows, ",", c_cols,
                                "]"));
 }
-template <class T> void check_addend(View<const T> d, index_t rows, index_t cols, Write write) {
+template <class T>
+void check_addends(View<const T> bias, View<const T> d, index_t rows, index_t cols, Write write) {
+  if (bias && (bias.size() != cols || !bias.contiguous()))
+    throw ShapeError(sbi::text("product: bias is ", bias.shape, " with rows ", bias.row_stride,
+                               " apart; want [", cols, "] without gaps"));
   if (d && (d.rows() != rows || d.cols() != cols || write == Write::accumulate))
     throw ShapeError(sbi::text("product: D is ", d.shape, ", C is [", rows, ",", cols, "]",
                                write == Write::accumulate ? " and added to; want one of them" : ""));
@@ -230,15 +234,15 @@ template <class T, int N = native_lanes<T>> void pack(View<const T> b, Transpose
 }
 
 /// C = op(A) op(B) + bias + D, or C += op(A) op(B) + bias. A, B, C, D are matrices (leading axes are merged);
-/// bias [cols of C] and D may be empty, and so may `packed`, op(B) as `pack` leaves it. Throws ShapeError
-/// when the extents do not fit. The lane count N is a parameter for the tests' sake.
+/// bias [cols of C], without gaps, and D may be empty, and so may `packed`, op(B) as `pack` leaves it. Throws
+/// ShapeError when the extents do not fit. The lane count N is a parameter for the tests' sake.
 template <class T, int N = native_lanes<T>>
 void gemm(const Cpu<T>& be, std::type_identity_t<View<const T>> a, Transpose ta,
           std::type_identity_t<View<const T>> b, Transpose tb, View<T> c, Write write,
           std::type_identity_t<View<const T>> bias = {}, std::type_identity_t<View<const T>> d = {},
           PackedMatrix<T> packed = {}) {
   detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
-  detail::check_addend(d, c.rows(), c.cols(), write);
+  detail::check_addends<T>(bias, d, c.rows(), c.cols(), write);
   const index_t rows = c.rows(), cols = c.cols();
   const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
   const index_t a_row = ta == Transpose::no ? a.row_stride : 1,
@@ -262,7 +266,7 @@ void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose 
           std::type_identity_t<View<const T>> bias = {}, std::type_identity_t<View<const T>> d = {},
           PackedMatrix<T> = {}) {
   detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
-  detail::check_addend(d, c.rows(), c.cols(), write);
+  detail::check_addends<T>(bias, d, c.rows(), c.cols(), write);
   const index_t depth = ta == Transpose::no ? a.cols() : a.rows();
   for (index_t i = 0; i < c.rows(); ++i)
     for (index_t j = 0; j < c.cols(); ++j) {
@@ -280,6 +284,7 @@ void gemm(const Reference<T>&, std::type_identity_t<View<const T>> a, Transpose 
 template <class B, class T>
 void parallel_gemm(const B& be, View<const T> a, Transpose ta, View<const T> b, Transpose tb, View<T> c,
                    Write write) {
+  detail::check_product(a.shape, ta, b.shape, tb, c.rows(), c.cols());
   constexpr index_t rows_a_task = 128;
   be.for_each((c.rows() + rows_a_task - 1) / rows_a_task, [&](index_t block) {
     const FlushDenormals flush;

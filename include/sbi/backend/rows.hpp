@@ -38,8 +38,10 @@ template <class T> void store(T* p, Lane at, double v) { p[at.i] = static_cast<T
 /// p[at] += v
 template <class T, class At, class V> void add(T* p, At at, V v) { store(p, at, load(p, at) + v); }
 
-/// A row of n elements, N lanes at a time. The partial vector is computed with the same instructions as the
-/// whole ones, so an element's bits do not depend on its place in the row.
+/// A row of n elements, N lanes at a time. The partial vector goes through the same operations as the whole
+/// ones, so an element's value does not depend on its place in the row; its last bit may, where a compiler
+/// fuses a product with a sum on its own in one and not in the other. (`fused_multiply_add` leaves no
+/// choice.)
 template <class T, int N = native_lanes<T>> struct VectorRow {
   using scalar = T;
   using V = Vec<T, N>;

@@ -34,7 +34,7 @@ void softmax_rows(Arena& arena, Row row, index_t rows, F&& logit, T* y, index_t 
       });
     }
     for (index_t r = 0; r < count; ++r) {
-      const S factor = number[r] > 0 ? S{1} / number[r] : S{0};
+      const S factor = number[r] == 0 ? S{0} : S{1} / number[r]; // a NaN spoils its row
       row.each([&](auto i) {
         const auto e = load(work + r * row.padded(), whole(i));
         store(y + (first + r) * y_row, i, e * decltype(e)(factor));

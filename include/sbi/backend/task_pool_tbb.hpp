@@ -35,6 +35,9 @@ template <class Lazy>
     return;
   }
   TaskOrder order;
+  // Tasks run in the caller's floating-point mode, as on one thread.
+  tbb::task_group_context context(tbb::task_group_context::bound, tbb::task_group_context::default_traits |
+                                                                      tbb::task_group_context::fp_settings);
   threads_->pool.execute([&] {
     tbb::parallel_for(
         tbb::blocked_range<index_t>(0, n, 1),
@@ -42,7 +45,7 @@ template <class Lazy>
           const TaskOrder::Task ordered(order);
           for (index_t i = range.begin(); i < range.end(); ++i) call(task, i);
         },
-        tbb::simple_partitioner{});
+        tbb::simple_partitioner{}, context);
   });
 }
 

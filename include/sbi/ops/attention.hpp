@@ -19,11 +19,14 @@ template <class T> struct Attention {
     if (at.tokens < 1 || qkv.rows() % at.tokens != 0)
       throw ShapeError(
           sbi::text("attention: qkv is ", qkv, "; want rows in multiples of ", at.tokens, " tokens"));
+    if (at.context_tokens < 0)
+      throw ShapeError(sbi::text("attention: ", at.context_tokens, " context tokens; want 0 or more"));
     const index_t samples = qkv.rows() / at.tokens;
     if (at.mask && !at.mask.contiguous())
       throw ShapeError(sbi::text("attention: rows of the mask ", at.mask.shape, " are ", at.mask.row_stride,
                                  " apart; want them to touch"));
-    if (at.mask && at.mask.size() != (at.mask.shape.rank() == 3 ? samples : 1) * at.tokens * at.keys())
+    if (at.mask && at.mask.shape != (at.mask_a_sample() ? Shape{samples, at.tokens, at.keys()}
+                                                        : Shape{at.tokens, at.keys()}))
       throw ShapeError(sbi::text("attention: mask is ", at.mask.shape, "; want [", samples, ",", at.tokens,
                                  ",", at.keys(), "] or its last two axes"));
     if (at.context_tokens > 0 && (at.samples_per_context < 1 || samples % at.samples_per_context != 0 ||

@@ -10,11 +10,13 @@
 namespace sbi::ops {
 
 namespace detail {
-inline void check_pair(const char* who, Shape a, Shape b, index_t present, bool masked, double temperature) {
+template <class T>
+void check_pair(const char* who, Shape a, Shape b, View<const T> present, double temperature) {
   if (a.rank() != 2 || !(a == b))
     throw ShapeError(sbi::text(who, ": the embeddings are ", a, " and ", b, "; want [n,d] twice"));
-  if (masked && present != a.rows())
-    throw ShapeError(sbi::text(who, ": the mask has ", present, " entries for embeddings ", a));
+  if (present && (present.size() != a.rows() || !present.contiguous()))
+    throw ShapeError(sbi::text(who, ": the mask is ", present.shape, " with rows ", present.row_stride,
+                               " apart for embeddings ", a, "; want [", a.rows(), "] without gaps"));
   if (!(temperature > 0)) throw ValueError(sbi::text(who, ": temperature = ", temperature, "; want > 0"));
 }
 } // namespace detail
@@ -29,7 +31,7 @@ template <class T> struct InfoNce {
   View<const T> present; ///< [n], 0 where the modality is missing; empty: all present
 
   Shape shape(Shape a, Shape b) const {
-    detail::check_pair("info nce", a, b, present.size(), static_cast<bool>(present), temperature);
+    detail::check_pair("info nce", a, b, present, temperature);
     return {1};
   }
   Shape saved(Shape a, Shape) const { return detail::ContrastState<T>::shape(a); }
@@ -58,7 +60,7 @@ template <class T> struct PairLoss {
   View<const T> present; ///< [n], 0 where there is no pair; empty: all are pairs
 
   Shape shape(Shape a, Shape b) const {
-    detail::check_pair("pair loss", a, b, present.size(), static_cast<bool>(present), temperature);
+    detail::check_pair("pair loss", a, b, present, temperature);
     if (!(attraction >= 0))
       throw ValueError(sbi::text("pair loss: attraction = ", attraction, "; want >= 0"));
     return {1};

@@ -10,7 +10,7 @@
 namespace sbi::ops {
 
 /// y = (x - mean) rstd g + b over the last axis, rstd = 1 / sqrt(variance + 1e-5) (Ba, Kiros & Hinton 2016).
-/// g and b are [cols of x]; mean and rstd are kept, one pair a row.
+/// g and b are [cols of x], without gaps; mean and rstd are kept, one pair a row.
 struct LayerNorm {
   static constexpr double epsilon = 1e-5;
 
@@ -23,6 +23,9 @@ struct LayerNorm {
   Shape saved(Shape x, Shape, Shape) const { return {x.rows(), 2}; }
   template <Backend B, class T>
   void fwd(B& be, View<const T> x, View<const T> g, View<const T> b, View<T> y, View<T> stats) const {
+    if (!g.contiguous() || !b.contiguous())
+      throw ShapeError(sbi::text("layer norm: rows of the gain are ", g.row_stride, " apart, of the bias ",
+                                 b.row_stride, "; want them to touch"));
     const auto row = row_of(be, x.cols());
     using S = typename decltype(row)::scalar;
     const S n = static_cast<S>(x.cols());

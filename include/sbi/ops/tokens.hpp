@@ -14,7 +14,8 @@ struct AddEmbedding {
   View<const std::int32_t> ids; ///< [tokens], the same for every sample
 
   Shape shape(Shape x, Shape table) const {
-    if (table.rank() != 2 || table.cols() != x.cols() || ids.size() < 1 || x.rows() % ids.size() != 0)
+    if (table.rank() != 2 || table.cols() != x.cols() || ids.size() < 1 || x.rows() % ids.size() != 0 ||
+        !ids.contiguous())
       throw ShapeError(sbi::text("add embedding: x is ", x, ", table ", table, ", ", ids.size(), " tokens"));
     for (index_t t = 0; t < ids.size(); ++t)
       if (ids.data[t] < 0 || ids.data[t] >= table[0])
@@ -45,11 +46,13 @@ struct AddEmbedding {
 /// y[s, t] = x[s, t] + gate[s, t] u[s]: adds one vector a sample (its diffusion time) to the gated tokens
 /// only.
 template <class T> struct AddGated {
-  View<const T> gate; ///< [samples * tokens], a constant
+  View<const T> gate; ///< [samples * tokens], a constant without gaps
 
   Shape shape(Shape x, Shape u) const {
-    if (u.cols() != x.cols() || u.rows() < 1 || x.rows() % u.rows() != 0 || gate.size() != x.rows())
-      throw ShapeError(sbi::text("add gated: x is ", x, ", u is ", u, ", gate ", gate.shape));
+    if (u.cols() != x.cols() || u.rows() < 1 || x.rows() % u.rows() != 0 || gate.size() != x.rows() ||
+        !gate.contiguous())
+      throw ShapeError(sbi::text("add gated: x is ", x, ", u is ", u, ", gate ", gate.shape, " with rows ",
+                                 gate.row_stride, " apart"));
     return x;
   }
   template <Backend B> void fwd(B& be, View<const T> x, View<const T> u, View<T> y) const {
@@ -122,7 +125,7 @@ template <class T> struct MaskedMean {
   index_t tokens;
 
   Shape shape(Shape x) const {
-    if (tokens < 1 || x.rows() % tokens != 0 || present.size() != x.rows())
+    if (tokens < 1 || x.rows() % tokens != 0 || present.size() != x.rows() || !present.contiguous())
       throw ShapeError(
           sbi::text("masked mean: x is ", x, ", present ", present.shape, ", ", tokens, " tokens"));
     return {x.rows() / tokens, x.cols()};
