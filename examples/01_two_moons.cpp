@@ -20,9 +20,15 @@ int main(int argc, char** argv) {
   bool resume = false;
 
   const auto flags = [&](CLI::App& app) {
-    app.add_option("--simulations", options.simulations, "training simulations")->capture_default_str();
-    app.add_option("--steps", options.steps, "training steps")->capture_default_str();
-    app.add_option("--samples", samples, "posterior samples an observation")->capture_default_str();
+    app.add_option("--simulations", options.simulations, "training simulations")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--steps", options.steps, "training steps")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--samples", samples, "posterior samples an observation")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     app.add_flag("--resume", resume,
                  "keep the training state in the output folder and go on from it if it is there");
   };

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 using namespace sbi::diagnostics;
 using doctest::Approx;
@@ -20,4 +21,14 @@ TEST_CASE("diagnostics/incomplete_gamma: closed forms at integer and half-intege
   CHECK(chi_squared_tail(30.14352720564616, 19) == Approx(0.05).epsilon(1e-10));
   CHECK_THROWS_AS((void)gamma_q(0, 1), sbi::ValueError);
   CHECK_THROWS_AS((void)gamma_q(1, -1), sbi::ValueError);
+}
+
+TEST_CASE("diagnostics/incomplete_gamma: nothing lies beyond infinity, and no order is infinite") {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  CHECK(gamma_q(1, infinity) == 0);
+  CHECK(gamma_q(2.5, infinity) == 0);
+  CHECK(chi_squared_tail(infinity, 19) == 0);
+  CHECK_THROWS_AS((void)gamma_q(infinity, 1), sbi::ValueError);
+  CHECK_THROWS_AS((void)gamma_q(infinity, infinity), sbi::ValueError);
+  CHECK_THROWS_AS((void)gamma_q(1, std::numeric_limits<double>::quiet_NaN()), sbi::ValueError);
 }

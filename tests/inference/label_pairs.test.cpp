@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 using namespace sbi;
 
@@ -93,6 +94,30 @@ TEST_CASE("inference/label_pairs: labels beyond the pool take the nearest, insid
   CHECK(out.partners.theta(0, 2) == farthest);
 }
 
+TEST_CASE("inference/label_pairs: labels so far away that every weight underflows take the nearest") {
+  const Tensor<double> pool = prior_draws(500);
+  index_t highest = 0, lowest = 0;
+  for (index_t i = 1; i < pool.rows(); ++i) {
+    if (pool(i, 0) > pool(highest, 0)) highest = i;
+    if (pool(i, 1) < pool(lowest, 1)) lowest = i;
+  }
+  REQUIRE(highest != pool.rows() - 1);
+  REQUIRE(lowest != pool.rows() - 1);
+  Stars s; // at 1e200 errors the squares overflow, and at 1e20 the pool is all at one distance to rounding
+  for (const double far : {1e20, 1e197}) {
+    CAPTURE(far);
+    s.labels.theta(0, 0) = far, s.labels.sigma(0, 0) = 1e-3;
+    s.labels.theta(1, 1) = -far, s.labels.sigma(1, 1) = 1e-3;
+    const auto out = label_pairs(Cpu<>(1), pool, s.labels, {2}, s.x, s.sigma, 3, measure, Rng(7));
+    for (index_t c = 0; c < 3; ++c) {
+      CHECK(out.partners.theta(2 * c, 0) == pool(highest, 0));
+      CHECK(out.partners.theta(2 * c, 1) == pool(highest, 1));
+      CHECK(out.partners.theta(2 * c + 1, 1) == pool(lowest, 1));
+      CHECK(out.partners.theta(2 * c + 1, 0) == pool(lowest, 0));
+    }
+  }
+}
+
 TEST_CASE("inference/label_pairs: the same for any number of threads") {
   const Stars s;
   const Tensor<double> pool = prior_draws(300);
@@ -116,6 +141,19 @@ TEST_CASE("inference/label_pairs: what does not fit is refused") {
   s = {};
   s.labels.sigma(0, 0) = missing;
   CHECK_THROWS_AS(run(s), ValueError);
+  s = {};
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  for (const double label : {infinity, -infinity})
+    for (const index_t j : {0, 2}) { // matched, and drawn on its own
+      s = {};
+      s.labels.theta(1, j) = label, s.labels.sigma(1, j) = 0.1;
+      CHECK_THROWS_WITH_AS(run(s), doctest::Contains(text("label ", j, " of star 1 is ", label).c_str()),
+                           ValueError);
+    }
+  s = {};
+  s.labels.theta(0, 0) = 1e308, s.labels.sigma(0, 0) = 1e-3;
+  CHECK_THROWS_WITH_AS(run(s), doctest::Contains("label 0 of star 0 is 1e+308 with the error 0.001, too far"),
+                       ValueError);
   s = {};
   s.labels.theta = Tensor<double>({2, 2});
   CHECK_THROWS_AS(run(s), ShapeError);

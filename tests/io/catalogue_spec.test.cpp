@@ -84,6 +84,14 @@ TEST_CASE("io/catalogue_spec: mistakes are found where they stand") {
   CHECK(contains(
       failure(start + R"({"name": "g", "value": "f", "error": "e", "corrections": [[2, 0], [1, 0]]}]})"),
       "do not increase"));
+  const std::string huge = failure(start + R"({"name": "g", "value": "f", "error_value": 1e999}]})");
+  CHECK(contains(huge, "sbi-spec-")); // the file's name
+  CHECK(contains(huge, "a number no double can hold"));
+  CHECK(contains(huge, "1e999"));
+  CHECK(contains(failure(start + R"({"name": "g", "value": "f", "error": "e"},
+                                    {"name": "r", "value": "f", "error": "e"},
+                                    {"name": "g", "value": "h", "error": "e"}]})"),
+                 "observables[2]: a second observable named 'g'"));
   CHECK_THROWS_AS((void)read_catalogue_spec("no/such/file.json"), FileError);
 }
 

@@ -69,19 +69,23 @@ TEST_CASE("io/fits: text of ASCII tables has the width of its column") {
   {
     fitsfile* file = nullptr;
     int status = 0;
-    char name[] = "name", number[] = "number", a20[] = "A20", e[] = "E14.6";
-    char *names[] = {name, number}, *formats[] = {a20, e};
+    char name[] = "name", number[] = "number", a20[] = "A20", e[] = "E14.6", count[] = "count", i[] = "I6";
+    char *names[] = {name, number, count}, *formats[] = {a20, e, i};
     fits_create_file(&file, path.c_str(), &status);
-    fits_create_tbl(file, ASCII_TBL, 0, 2, names, formats, nullptr, "LIST", &status);
+    fits_create_tbl(file, ASCII_TBL, 0, 3, names, formats, nullptr, "LIST", &status);
     char first[] = "a name of 20 letters", second[] = "short";
     char* values[] = {first, second};
     double numbers[] = {1.5, -2};
     fits_write_col(file, TSTRING, 1, 1, 1, 2, values, &status);
     fits_write_col(file, TDOUBLE, 2, 1, 1, 2, numbers, &status);
+    int counts[] = {12, -3};
+    fits_write_col(file, TINT, 3, 1, 1, 2, counts, &status);
     fits_close_file(file, &status);
     REQUIRE(status == 0);
   }
   const FitsTable table(path, "LIST");
+  CHECK(table.integers("count") == std::vector<std::int64_t>{12, -3});
+  CHECK_THROWS_AS((void)table.integers("number"), FileError);
   CHECK(table.strings("name") == std::vector<std::string>{"a name of 20 letters", "short"});
   CHECK(table.numbers("number") == std::vector<double>{1.5, -2});
 }
@@ -149,6 +153,75 @@ TEST_CASE("io/fits: what is wrong is named: file, extension, column and the near
   const std::string not_fits = message([&] { FitsTable(scratch / "text.fits"); });
   CHECK(contains(not_fits, "text.fits"));
   CHECK(contains(not_fits, "CFITSIO status"));
+}
+
+TEST_CASE("io/fits: integers come from integer columns of every kind; floating-point numbers are not cut") {
+  const Scratch scratch;
+  const std::string path = scratch / "kinds.fits";
+  std::vector<const char*> forms{"1B", "1S", "1I", "1U", "1J", "1V", "1K", "1L", "1D", "1E", "1J"};
+  {
+    fitsfile* file = nullptr;
+    int status = 0;
+    std::vector<std::string> names;
+    for (std::size_t c = 0; c < forms.size(); ++c) names.push_back(text("c", c));
+    std::vector<char*> name_list, form_list;
+    for (std::size_t c = 0; c < forms.size(); ++c) {
+      name_list.push_back(names[c].data());
+      form_list.push_back(const_cast<char*>(forms[c]));
+    }
+    fits_create_file(&file, path.c_str(), &status);
+    fits_create_tbl(file, BINARY_TBL, 2, static_cast<int>(forms.size()), name_list.data(), form_list.data(),
+                    nullptr, "KINDS", &status);
+    double numbers[] = {1, 0}, reals[] = {1.7, missing}, tenth = 0.1;
+    char flags[] = {1, 0};
+    for (int c = 1; c <= 7; ++c) fits_write_col(file, TDOUBLE, c, 1, 1, 2, numbers, &status);
+    fits_write_col(file, TLOGICAL, 8, 1, 1, 2, flags, &status);
+    fits_write_col(file, TDOUBLE, 9, 1, 1, 2, reals, &status);
+    fits_write_col(file, TDOUBLE, 10, 1, 1, 2, reals, &status);
+    fits_write_col(file, TDOUBLE, 11, 1, 1, 2, numbers, &status);
+    fits_write_key(file, TDOUBLE, "TSCAL11", &tenth, "",
+                   &status); // integers in the file, tenths in the table
+    fits_close_file(file, &status);
+    REQUIRE(status == 0);
+  }
+  const FitsTable table(path);
+  for (const char* name : {"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"}) {
+    CAPTURE(name);
+    CHECK(table.integers(name) == std::vector<std::int64_t>{1, 0});
+  }
+  const std::string real = message([&] { (void)table.integers("c8"); });
+  CHECK(contains(real, path));
+  CHECK(contains(real, "column 'c8' has the form '1D'; want integers"));
+  CHECK(contains(message([&] { (void)table.integers("c9"); }), "form '1E'"));
+  CHECK_THROWS_AS((void)table.integers("c10"), FileError);
+  CHECK(table.numbers("c10") == std::vector<double>{0.1, 0});
+}
+
+TEST_CASE("io/fits: several words a row and rows of varying length are refused") {
+  const Scratch scratch;
+  const std::string path = scratch / "forms.fits";
+  {
+    fitsfile* file = nullptr;
+    int status = 0;
+    char words[] = "words", w[] = "20A5", numbers[] = "numbers", n[] = "1PD(5)", texts[] = "texts",
+         t[] = "1PA(9)", none[] = "none", zero[] = "0D";
+    char *names[] = {words, numbers, texts, none}, *forms[] = {w, n, t, zero};
+    fits_create_file(&file, path.c_str(), &status);
+    fits_create_tbl(file, BINARY_TBL, 3, 4, names, forms, nullptr, "FORMS", &status);
+    double values[] = {1, 2, 3};
+    fits_write_col(file, TDOUBLE, 2, 1, 1, 3, values, &status);
+    fits_close_file(file, &status);
+    REQUIRE(status == 0);
+  }
+  const FitsTable table(path);
+  const std::string several = message([&] { (void)table.strings("words"); });
+  CHECK(contains(several, path));
+  CHECK(contains(several, "column 'words' has the form '20A5'; want one text of fixed width a row"));
+  CHECK(contains(message([&] { (void)table.vectors("numbers"); }), "column 'numbers' has the form '1PD("));
+  CHECK_THROWS_AS((void)table.numbers("numbers"), FileError);
+  CHECK_THROWS_AS((void)table.integers("numbers"), FileError);
+  CHECK(contains(message([&] { (void)table.strings("texts"); }), "column 'texts' has the form '1PA("));
+  CHECK(table.vectors("none").empty());
 }
 
 TEST_CASE("io/fits: a file cut short is an error, not zeros") {

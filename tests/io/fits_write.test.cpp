@@ -62,10 +62,33 @@ TEST_CASE("io/fits_write: a refused table leaves the old file and no temporary b
   broken = stars();
   broken[2].name = "name";
   CHECK(contains(message([&] { write_fits_table(path, broken); }), "two columns named 'name'"));
+  broken = stars();
+  broken[2].name = std::string(69, 'n');
+  CHECK(
+      contains(message([&] { write_fits_table(path, broken); }), "takes 69 characters in a header; want 68"));
+  broken[2].name = std::string(67, 'n') + "'"; // a quote is written twice
+  CHECK(contains(message([&] { write_fits_table(path, broken); }), "the column name 'nnn"));
+  broken = stars();
+  broken[2].unit = std::string(69, 'u');
+  CHECK(contains(message([&] { write_fits_table(path, broken); }), "the unit 'uuu"));
+  CHECK(contains(message([&] { write_fits_table(path, stars(), std::string(69, 't')); }),
+                 "the table name 'ttt"));
   CHECK_THROWS_AS(write_fits_table(path, std::vector<FitsOutputColumn>{}), ValueError);
   CHECK_THROWS_AS(write_fits_table(scratch / "no/such/folder.fits", stars()), FileError);
   CHECK(FitsTable(path).rows() == 3);
   CHECK(scratch.entries() == 1);
+}
+
+TEST_CASE("io/fits_write: the longest names and units come back whole") {
+  const Scratch scratch;
+  const std::string path = scratch / "long.fits", name(68, 'n'), quoted = std::string(66, 'q') + "'";
+  const std::vector<double> x{1, 2};
+  write_fits_table(path, std::vector<FitsOutputColumn>{{name, x, quoted}, {quoted, x, name}}, name);
+  const FitsTable table(path, name);
+  CHECK(table.columns()[0].name == name);
+  CHECK(table.columns()[0].unit == quoted);
+  CHECK(table.columns()[1].name == quoted);
+  CHECK(table.columns()[1].unit == name);
 }
 
 TEST_CASE("io/fits_write: an empty table keeps its columns") {

@@ -181,6 +181,25 @@ TEST_CASE("io/plot: a map has equal units and no axes, and leaves the next panel
   CHECK(at("set xrange [-7.08:31.08]") != std::string::npos); // both ends of segments, and 3 % of 36
 }
 
+TEST_CASE("io/plot: limits and data that differ in their last digits stay apart") {
+  const Folder folder;
+  Figure figure(1, 2);
+  auto& dates = figure.panel(0);
+  dates.points({2459000.1, 2459000.9}, {1, 2});
+  dates.x_range = {{2459000.1, 2459000.9}};
+  auto& equal = figure.panel(1);
+  equal.diagonal = true;
+  equal.points({123456789.0625, 123456789.125}, {123456789.0625, 123456789.125}); // exact in binary
+  const auto picture = figure.write(folder.path / "digits.png"); // gnuplot refuses empty ranges
+  const std::string script = sbi::io::read_file(picture.script),
+                    data = sbi::io::read_file(folder.path / "digits.dat");
+  CHECK(script.find("set xrange [2459000.1:2459000.9]") != std::string::npos);
+  CHECK(data.find("123456789.0625 123456789.0625 \n123456789.125 123456789.125 \n") != std::string::npos);
+  const auto at = script.find("set yrange [123456789.06");
+  REQUIRE(at != std::string::npos);
+  CHECK(script.compare(script.find(':', at), 14, ":123456789.126") == 0); // a margin of 3 %: 0.001875
+}
+
 TEST_CASE("io/plot: texts with quotes and names with underscores") {
   const Folder folder;
   CHECK(sbi::io::plain_text("log_mass^{2}") == "log\\_mass\\^\\{2\\}");

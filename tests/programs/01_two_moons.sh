@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/checks.sh"
 common_checks
-refuses "steps = 0" --steps 0 --output "$work/refused"
+for count in --simulations --steps --samples; do
+  refuses "$count" $count 0 --output "$work/refused"
+  refuses "$count" $count -1 --output "$work/refused"
+done
 
 # Few simulations make small batches. The training state is written every 500 steps: a run killed after the first one
 # has work left.

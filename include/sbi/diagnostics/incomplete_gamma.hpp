@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 
 #include <cmath>
 #include <limits>
@@ -9,11 +10,12 @@ namespace sbi::diagnostics {
 
 /// Regularised upper incomplete gamma function Q(a, x) = Gamma(a, x) / Gamma(a), by its power series below a
 /// + 1 (DLMF 8.7.1) and by its continued fraction above (DLMF 8.9.2, modified Lentz). Relative accuracy about
-/// 1e-13. Throws ValueError unless a > 0 and x >= 0.
+/// 1e-13. Throws ValueError unless a is positive and finite and x >= 0 (infinity included).
 [[nodiscard]] inline double gamma_q(double a, double x) {
-  if (!(a > 0) || !(x >= 0))
-    throw ValueError(sbi::text("gamma_q: a = ", a, ", x = ", x, "; want a > 0 and x >= 0"));
+  if (!(a > 0) || !is_finite(a) || !(x >= 0))
+    throw ValueError(sbi::text("gamma_q: a = ", a, ", x = ", x, "; want a finite a > 0 and x >= 0"));
   if (x == 0) return 1;
+  if (!is_finite(x)) return 0;
   constexpr double tolerance = std::numeric_limits<double>::epsilon();
   const double front = std::exp(a * std::log(x) - x - std::lgamma(a));
   if (x < a + 1) {

@@ -51,17 +51,32 @@ struct TestResult {
   return sum;
 }
 
-/// Kolmogorov-Smirnov test of uniform ranks: D = max |F_n - F|, its p-value with Stephens' (1970, JRSS B 32)
-/// correction for finite n. Ranks among few samples are discrete, which makes the test conservative.
-[[nodiscard]] inline TestResult kolmogorov_smirnov_uniformity(std::span<const double> u) {
+/// Kolmogorov-Smirnov test of uniform normalised ranks u among `samples` samples each, the p-value with
+/// Stephens' (1970, JRSS B 32) correction for a finite number n of ranks. A rank stands for the interval of
+/// width 1 / (samples + 1) around its u, and D = max |F_n - F| over the edges of these intervals. Calibrated
+/// ranks without ties, each moved at random inside its interval, would be continuous and uniform with a D at
+/// least as large: the test is conservative, the more so the fewer samples there are. Throws ValueError for
+/// no ranks, fewer than one sample and a u that is no rank among so many.
+[[nodiscard]] inline TestResult kolmogorov_smirnov_uniformity(std::span<const double> u, index_t samples) {
   if (u.empty()) throw ValueError("Kolmogorov-Smirnov test: no ranks; want one or more");
+  if (samples < 1)
+    throw ValueError(sbi::text("Kolmogorov-Smirnov test: ranks among ", samples, " samples; want 1 or more"));
+  const double half = 0.5 / static_cast<double>(samples + 1);
   std::vector<double> sorted(u.begin(), u.end());
+  for (double v : sorted) {
+    const double edges = v / half; // 1, 3, 5, ... or, where ties count half, an even number between
+    if (!(edges > 0.5 && v < 1) || std::abs(edges - std::round(edges)) > 1e-6)
+      throw ValueError(sbi::text("Kolmogorov-Smirnov test: u = ", v, " is no normalised rank among ", samples,
+                                 " samples"));
+  }
   std::sort(sorted.begin(), sorted.end());
   const auto n = static_cast<double>(sorted.size());
   double distance = 0;
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    const auto below = static_cast<double>(i);
-    distance = std::max({distance, sorted[i] - below / n, (below + 1) / n - sorted[i]});
+  for (std::size_t first = 0, last = 0; first < sorted.size(); first = last) {
+    const double low = sorted[first] - half, high = sorted[first] + half;
+    while (last < sorted.size() && sorted[last] < sorted[first] + half / 2) ++last; // the ranks at this u
+    distance = std::max({distance, std::abs(static_cast<double>(first) / n - low),
+                         std::abs(static_cast<double>(last) / n - high)});
   }
   return {distance, kolmogorov_tail((std::sqrt(n) + 0.12 + 0.11 / std::sqrt(n)) * distance)};
 }

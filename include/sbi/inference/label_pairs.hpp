@@ -36,8 +36,9 @@ struct LabelPairs {
 /// Labels that no star of the pool comes near (models need not reach every real star) take the nearest: no
 /// weight is lost to rounding, since weights are relative to the largest.
 ///
-/// Throws ShapeError where the extents do not fit, ValueError for a label without a positive error, a pool of
-/// fewer than two draws or copies < 1.
+/// Throws ShapeError where the extents do not fit, ValueError for an infinite label, one without a positive
+/// error, one so many errors from the pool that no double holds its weights, a pool of fewer than two draws
+/// or copies < 1.
 template <Backend B, class Measure>
 [[nodiscard]] LabelPairs label_pairs(const B& backend, const Tensor<double>& pool, const Labels& labels,
                                      const std::vector<index_t>& independent, const Tensor<double>& x,
@@ -56,17 +57,35 @@ template <Backend B, class Measure>
   std::vector<Bounds> range(static_cast<std::size_t>(p));
   for (const index_t j : independent) {
     if (j < 0 || j >= p) throw ValueError(sbi::text("label pairs: parameter ", j, " of ", p));
-    Bounds& r = range[static_cast<std::size_t>(j)];
     alone[static_cast<std::size_t>(j)] = 1;
+  }
+  for (index_t j = 0; j < p; ++j) {
+    Bounds& r = range[static_cast<std::size_t>(j)];
     r = {pool(0, j), pool(0, j)};
     for (index_t i = 0; i < pool.rows(); ++i)
       r.low = std::min(r.low, pool(i, j)), r.high = std::max(r.high, pool(i, j));
   }
-  for (index_t i = 0; i < stars; ++i)
-    for (index_t j = 0; j < p; ++j)
-      if (!is_missing(labels.theta(i, j)) && !(labels.sigma(i, j) > 0))
-        throw ValueError(sbi::text("label pairs: label ", j, " of star ", i, " has the error ",
-                                   labels.sigma(i, j), "; want a positive one"));
+  for (index_t i = 0; i < stars; ++i) {
+    double largest = 0; // bound of a sum of squares below
+    for (index_t j = 0; j < p; ++j) {
+      const double label = labels.theta(i, j), error = labels.sigma(i, j);
+      if (is_missing(label)) continue;
+      if (!is_finite(label))
+        throw ValueError(sbi::text("label pairs: label ", j, " of star ", i, " is ", label,
+                                   "; want a finite one, or NaN where unknown"));
+      if (!(error > 0))
+        throw ValueError(sbi::text("label pairs: label ", j, " of star ", i, " has the error ", error,
+                                   "; want a positive one"));
+      if (alone[static_cast<std::size_t>(j)]) continue;
+      const Bounds& r = range[static_cast<std::size_t>(j)];
+      largest += (r.high - r.low) / error *
+                 (2 * std::max(std::abs(r.low - label), std::abs(r.high - label)) / error);
+      if (!is_finite(largest))
+        throw ValueError(sbi::text("label pairs: label ", j, " of star ", i, " is ", label,
+                                   " with the error ", error, ", too far from the pool's ", r.low, " to ",
+                                   r.high, " to compare its draws"));
+    }
+  }
 
   LabelPairs out;
   for (Dataset* d : {&out.pairs, &out.partners}) {
@@ -78,9 +97,15 @@ template <Backend B, class Measure>
     std::vector<double> log_weight(static_cast<std::size_t>(pool.rows()), 0.0), cumulative(log_weight.size());
     for (index_t j = 0; j < p; ++j) {
       if (alone[static_cast<std::size_t>(j)] || is_missing(labels.theta(i, j))) continue;
+      // Relative to the best weight that the pool's range allows: the squares of far labels would differ by
+      // less than their rounding.
+      const double label = labels.theta(i, j), error = labels.sigma(i, j);
+      const Bounds& bounds = range[static_cast<std::size_t>(j)];
+      const double best = std::clamp(label, bounds.low, bounds.high);
       for (index_t r = 0; r < pool.rows(); ++r) {
-        const double d = (pool(r, j) - labels.theta(i, j)) / labels.sigma(i, j);
-        log_weight[static_cast<std::size_t>(r)] -= 0.5 * d * d;
+        const double v = pool(r, j);
+        log_weight[static_cast<std::size_t>(r)] -=
+            0.5 * ((v - best) / error) * (((v - label) + (best - label)) / error);
       }
     }
     const double most = *std::max_element(log_weight.begin(), log_weight.end());

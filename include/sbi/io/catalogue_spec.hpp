@@ -155,13 +155,15 @@ inline CatalogueColumn parse_column(const Json& json, const std::string& where) 
 
 /// Reads the description of a catalogue. The entries are the members of CatalogueSpec, CatalogueColumn and
 /// RowFilter; "limit_values" may hold "nan". Throws FileError for text that is not JSON, an unknown or
-/// missing entry or one of the wrong type, naming the place.
+/// missing entry or one of the wrong type and two observables of one name, naming the place.
 [[nodiscard]] inline CatalogueSpec read_catalogue_spec(const std::string& path) {
   detail::Json json;
   try {
     json = detail::Json::parse(read_file(path), nullptr, true, true);
   } catch (const detail::Json::parse_error& error) {
     throw FileError(text(path, ": not JSON: ", error.what()));
+  } catch (const detail::Json::out_of_range& error) {
+    throw FileError(text(path, ": a number no double can hold: ", error.what()));
   }
   const detail::Entry entry(
       json, path, {"about", "file", "table", "id", "membership", "observables", "labels", "keep_if"});
@@ -171,8 +173,13 @@ inline CatalogueColumn parse_column(const Json& json, const std::string& where) 
   entry.get("table", spec.table);
   entry.require("id", spec.id);
   entry.get("membership", spec.membership);
-  entry.each("observables",
-             [&](const auto& j, const auto& at) { spec.observables.push_back(detail::parse_column(j, at)); });
+  entry.each("observables", [&](const auto& j, const auto& at) {
+    CatalogueColumn column = detail::parse_column(j, at);
+    for (const CatalogueColumn& other : spec.observables)
+      if (other.name == column.name)
+        throw FileError(text(at, ": a second observable named '", column.name, "'"));
+    spec.observables.push_back(std::move(column));
+  });
   entry.each("labels",
              [&](const auto& j, const auto& at) { spec.labels.push_back(detail::parse_column(j, at)); });
   spec.keep_if = detail::parse_filters(entry);

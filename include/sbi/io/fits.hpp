@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -120,23 +121,29 @@ public:
     const index_t column = scalar(name, FitsColumn::Kind::number);
     return read<double>(column, TDOUBLE, 1);
   }
-  /// The same without rounding: identifiers of 64 bits do not fit a double, [rows]. Throws FileError for
-  /// text.
+  /// The same of a column of integers, signed or not, or of logical values, without rounding: identifiers of
+  /// 64 bits do not fit a double, [rows]. Throws FileError for text and for floating-point numbers.
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view name) const {
     const index_t column = scalar(name, FitsColumn::Kind::number);
+    for (const int type : {TFLOAT, TDOUBLE, TCOMPLEX, TDBLCOMPLEX, TBIT}) // all other types are integers
+      if (layout(column).type == type) refuse(column, "integers");
     static_assert(sizeof(LONGLONG) == sizeof(std::int64_t));
     return read<std::int64_t>(column, TLONGLONG, 1);
   }
-  /// A column of `count` numbers a row, row-major [rows, count].
+  /// A column of `count` numbers a row, row-major [rows, count]. Throws FileError for rows of varying length.
   [[nodiscard]] std::vector<double> vectors(std::string_view name) const {
     const index_t column = index_of(name);
     require(column, FitsColumn::Kind::number);
+    if (layout(column).type < 0) refuse(column, "as many numbers in each row");
     return read<double>(column, TDOUBLE, columns_[static_cast<std::size_t>(column)].count);
   }
-  /// A column of text, trailing blanks removed, [rows].
+  /// A column of text, trailing blanks removed, [rows]. Throws FileError for several words a row or rows of
+  /// varying length.
   [[nodiscard]] std::vector<std::string> strings(std::string_view name) const {
     const index_t column = index_of(name);
     require(column, FitsColumn::Kind::text);
+    const Layout form = layout(column);
+    if (form.type < 0 || form.width < form.repeat) refuse(column, "one text of fixed width a row");
     const auto width = static_cast<std::size_t>(columns_[static_cast<std::size_t>(column)].count);
     const auto rows = static_cast<std::size_t>(rows_);
     std::vector<char> storage(rows * (width + 1));
@@ -178,9 +185,9 @@ private:
       if (absent == 0) column.unit = value;
       fits_clear_errmsg();
       fits_get_coltypell(file_.get(), c, &type, &repeat, &width, &status);
-      column.kind = type == TSTRING    ? FitsColumn::Kind::text
-                    : type == TLOGICAL ? FitsColumn::Kind::logical
-                                       : FitsColumn::Kind::number;
+      column.kind = std::abs(type) == TSTRING    ? FitsColumn::Kind::text
+                    : std::abs(type) == TLOGICAL ? FitsColumn::Kind::logical
+                                                 : FitsColumn::Kind::number;
       // Text in an ASCII table is one value of some width; columns of varying length (type < 0) have no
       // count.
       column.count = static_cast<index_t>(type < 0 ? 0 : type == TSTRING ? std::max(repeat, width) : repeat);
@@ -198,6 +205,31 @@ private:
   }
   [[nodiscard]] std::string described(index_t column) const {
     return text(where_, ", column '", columns_[static_cast<std::size_t>(column)].name, "'");
+  }
+  /// CFITSIO's type of the values after scaling (negative where rows vary in length), values a row (bytes of
+  /// text) and bytes of one.
+  struct Layout {
+    int type = 0;
+    LONGLONG repeat = 0, width = 0;
+  };
+  [[nodiscard]] Layout layout(index_t column) const {
+    const std::lock_guard guard(detail::cfitsio_lock());
+    Layout out;
+    int status = 0;
+    fits_get_eqcoltypell(file_.get(), static_cast<int>(column) + 1, &out.type, &out.repeat, &out.width,
+                         &status);
+    if (status != 0) detail::throw_fits(described(column), status);
+    return out;
+  }
+  [[noreturn]] void refuse(index_t column, const char* wanted) const {
+    const std::lock_guard guard(detail::cfitsio_lock());
+    char key[FLEN_KEYWORD] = {}, form[FLEN_VALUE] = {};
+    int status = 0;
+    fits_make_keyn("TFORM", static_cast<int>(column) + 1, key, &status);
+    fits_read_key(file_.get(), TSTRING, key, form, nullptr, &status);
+    if (status != 0) detail::throw_fits(described(column), status);
+    throw FileError(
+        text(described(column), " has the form '", static_cast<const char*>(form), "'; want ", wanted));
   }
   void require(index_t column, FitsColumn::Kind kind) const {
     const FitsColumn& c = columns_[static_cast<std::size_t>(column)];

@@ -3,6 +3,7 @@
 #include <sbi/io/atomic_file.hpp>
 #include <sbi/io/fits.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -26,13 +27,21 @@ struct FitsOutputColumn {
 };
 
 /// Writes one binary table (extension name `extension`) to `path`, whole or not at all; a file of that name
-/// is replaced. Throws ValueError for no columns, unequal lengths, empty or repeated names; FileError if the
-/// disc does not take it.
+/// is replaced. Throws ValueError for no columns, unequal lengths, empty or repeated names, and texts
+/// that a header cannot hold whole (68 characters, a quote counting twice); FileError if the disc does
+/// not take it.
 inline void write_fits_table(const std::string& path, std::span<const FitsOutputColumn> columns,
                              const std::string& extension = "TABLE") {
   if (path.ends_with(".gz"))
     throw ValueError(text(path, ": tables are written uncompressed; want a name without .gz"));
   if (columns.empty()) throw ValueError(text(path, ": no columns to write; want at least one"));
+  const auto require_card = [&](const char* what, const std::string& value) {
+    const auto length = value.size() + static_cast<std::size_t>(std::count(value.begin(), value.end(), '\''));
+    if (length > 68)
+      throw ValueError(text(path, ": the ", what, " '", value, "' takes ", length,
+                            " characters in a header; want 68 at most"));
+  };
+  require_card("table name", extension);
   const index_t rows = columns[0].rows();
   std::vector<std::string> names, formats, units;
   for (const FitsOutputColumn& c : columns) {
@@ -42,6 +51,8 @@ inline void write_fits_table(const std::string& path, std::span<const FitsOutput
     if (c.rows() != rows)
       throw ValueError(text(path, ": column '", c.name, "' has ", c.rows(), " rows and '", columns[0].name,
                             "' ", rows, "; want the same"));
+    require_card("column name", c.name);
+    require_card("unit", c.unit);
     names.push_back(c.name);
     units.push_back(c.unit);
     if (const auto* words = std::get_if<std::vector<std::string>>(&c.values)) {

@@ -52,11 +52,13 @@ template <class T, std::size_t N>
 
   if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) fail("is no .npy file");
   const std::size_t length_bytes = bytes[6] == 1 ? 2 : 4;
+  const auto cut_header = [&] { fail("is cut short: its header ends beyond its ", bytes.size(), " bytes"); };
+  if (bytes.size() < 8 + length_bytes) cut_header();
   std::size_t header_bytes = 0;
   for (std::size_t i = 0; i < length_bytes; ++i)
     header_bytes |= std::size_t{static_cast<unsigned char>(bytes[8 + i])} << (8 * i);
   const std::size_t start = 8 + length_bytes + header_bytes;
-  if (start > bytes.size()) fail("is cut short: its header ends beyond its ", bytes.size(), " bytes");
+  if (start > bytes.size()) cut_header();
   const auto header = std::string_view(bytes).substr(8 + length_bytes, header_bytes);
 
   const auto type = detail::npy_header_value(header, "descr");

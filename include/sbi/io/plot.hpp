@@ -82,6 +82,11 @@ inline bool along_y(Panel::Kind kind, std::size_t column) {
   return column == 1 || (kind == Kind::segments && column == 3) ||
          (column > 1 && (kind == Kind::band || kind == Kind::intervals));
 }
+/// Appends a number with as many digits as tell it from every other.
+inline void append_number(std::string& out, double number) {
+  char digits[32];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
 /// Writes the rows that can be drawn as the next block of the data file; false when there is none.
 inline bool append_block(std::string& data, const Panel& panel, const Panel::Series& series) {
   const auto drawable = [&](std::size_t row) {
@@ -106,10 +111,7 @@ inline bool append_block(std::string& data, const Panel& panel, const Panel::Ser
     if (gap) block += '\n'; // one empty line interrupts a curve
     any = true, gap = false;
     for (const auto& column : series.columns) {
-      char number[32];
-      block.append(
-          number,
-          std::to_chars(number, number + sizeof number, column[r], std::chars_format::general, 10).ptr);
+      append_number(block, column[r]);
       block += ' ';
     }
     block += '\n';
@@ -149,8 +151,11 @@ inline std::string look_of(const Panel::Series& series) {
   return {};
 }
 inline std::string limits(const char* axis, const std::optional<std::pair<double, double>>& range) {
-  return range ? text("set ", axis, "range [", range->first, ':', range->second, "]\n")
-               : text("set ", axis, "range [*:*]\n");
+  if (!range) return text("set ", axis, "range [*:*]\n");
+  std::string out = text("set ", axis, "range [");
+  append_number(out, range->first);
+  append_number(out += ':', range->second);
+  return out + "]\n";
 }
 /// The least and the greatest value drawn along x, along y, or along both.
 struct Extent {
