@@ -66,6 +66,23 @@ struct Phased {
     return StarState{0.3, log_age, mh, 1.2, 3.7, 3.2 + 0.01 * p};
   }
 };
+/// A main sequence alone that loses its massive stars with age: up to 5 solar masses at 1 Gyr, half at 10.
+struct Ageing {
+  static constexpr bool has_age = true;
+  [[nodiscard]] static double top(double log_age) { return 0.7 - (log_age - 9); }
+  [[nodiscard]] std::optional<StarState> state(double m, double a, double z) const {
+    return m <= top(a) ? Tout1996{}.state(m, a, z) : std::nullopt;
+  }
+  [[nodiscard]] std::optional<double> phase(double m, double log_age, double) const {
+    if (m < -1 || m > top(log_age)) return std::nullopt;
+    return (m + 1) / (top(log_age) + 1);
+  }
+  [[nodiscard]] std::optional<StarState> at_phase(double p, double log_age, double mh) const {
+    if (p >= 1) return std::nullopt;
+    const double m = (top(log_age) + 1) * p - 1;
+    return StarState{m, log_age, mh, 4 * m, 3.75 + 0.1 * p, 4.5};
+  }
+};
 
 } // namespace
 
@@ -151,6 +168,20 @@ TEST_CASE("forward/catalogue_stars: giants are drawn by phase with the weights a
   CHECK(lightest >= std::log10(0.5));
 }
 
+TEST_CASE("forward/catalogue_stars: the lowest mass holds at ages that have outlived it, too") {
+  CataloguePrior prior;
+  prior.phase_weight = {1, 0, 0, 0, 0, 0};
+  prior.mass_min = 2, prior.log_age_min = 9, prior.log_age_max = 10;
+  prior.distance_min = 10, prior.distance_max = 20'000;
+  const CatalogueStars<Ageing, PhotometryTable> model(Ageing{}, table(), survey(), prior, "g", 5);
+  std::array<double, 8> theta{};
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    Rng rng = Rng(4).split(i);
+    model.sample_prior(rng, theta);
+    REQUIRE(theta[5] >= std::log10(2.0) - 1e-12); // rounding of the phase
+  }
+}
+
 TEST_CASE("forward/catalogue_stars: a companion adds its light, as often as asked for") {
   const auto single = stars();
   CataloguePrior prior;
@@ -192,6 +223,11 @@ TEST_CASE("forward/catalogue_stars: what does not fit together is refused") {
   prior = {};
   prior.distance_min = 0;
   CHECK_THROWS_AS((void)stars(prior), ValueError);
+  prior = {};
+  prior.phase_weight = {-1, 1, 1, 0, 0, 0};
+  CHECK_THROWS_AS((void)stars(prior), ValueError);
+  prior.phase_weight = {};
+  CHECK_THROWS_WITH_AS((void)stars(prior), doctest::Contains("all phase weights are 0"), ValueError);
   prior = {};
   prior.companion_fraction = 1.5;
   CHECK_THROWS_AS((void)stars(prior), ValueError);

@@ -100,6 +100,8 @@ TEST_CASE("forward/chabrier: what is no mass function is refused") {
   CHECK_THROWS_AS(ChabrierSingle(1, 1), sbi::ValueError);
   CHECK_THROWS_AS(Chabrier(-.1, .5, .1, 1), sbi::ValueError);
   CHECK_THROWS_AS(Chabrier(.1, 0, .1, 1), sbi::ValueError);
+  CHECK_THROWS_WITH(Chabrier(1e-3, .1, .5, .9), doctest::Contains("holds no stars from 0.5 to 0.9"));
+  CHECK_THROWS_AS(Chabrier(.2, std::numeric_limits<double>::infinity(), .1, 100), sbi::ValueError);
   CHECK_THROWS_WITH((void)ChabrierSingle().quantile(1.5),
                     "imf: quantile of 1.5; want a fraction from 0 to 1");
 }

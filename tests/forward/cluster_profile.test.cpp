@@ -83,7 +83,7 @@ TEST_CASE("forward/cluster_profile: Plummer") {
   }
   CHECK(profile.radius(0) == 0);
   check_samples(profile, 1);
-  CHECK_THROWS_WITH(Plummer(0), "Plummer profile: scale radius 0 pc; want above 0");
+  CHECK_THROWS_WITH(Plummer(0), "Plummer profile: scale radius 0 pc; want a finite one above 0");
   CHECK_THROWS_WITH((void)profile.radius(2), "cluster profile: radius of fraction 2; want 0 to 1");
 }
 
@@ -128,7 +128,12 @@ TEST_CASE("forward/cluster_profile: King's surface density, its projection and i
     CHECK(wide.enclosed_projected(7) == doctest::Approx(.5).epsilon(1e-12));
     check_samples(profile, 2);
   }
-  CHECK_THROWS_WITH(King(2, 2), "King profile: core radius 2 pc, tidal radius 2 pc; want 0 < core < tidal");
+  CHECK_THROWS_WITH(
+      King(2, 2),
+      "King profile: core radius 2 pc, tidal radius 2 pc; want 0 < core < tidal, and a finite ratio");
+  CHECK_THROWS_AS(King(1, std::numeric_limits<double>::infinity()), sbi::ValueError);
+  CHECK_THROWS_AS(King(1, 1e200), sbi::ValueError);
+  CHECK_THROWS_AS(Plummer(std::numeric_limits<double>::infinity()), sbi::ValueError);
   CHECK_THROWS_AS(King(0, 1), sbi::ValueError);
   CHECK_THROWS_AS((void)King(1, 2).with_half_light_radius(0), sbi::ValueError);
   CHECK_THROWS_AS((void)King(1, 2).radius(-.1), sbi::ValueError);

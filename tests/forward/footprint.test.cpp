@@ -53,6 +53,9 @@ TEST_CASE("forward/footprint: caps have their area, edge and centre") {
   CHECK(Cap(10, 20, 180).covers(190, -20));
   CHECK_THROWS_WITH_AS(Cap(0, 0, -1), doctest::Contains("radius -1"), sbi::ValueError);
   CHECK_THROWS_AS(Cap(0, 0, 181), sbi::ValueError);
+  CHECK_THROWS_AS(Cap(sbi::missing, 0, 180), sbi::ValueError);
+  CHECK_THROWS_WITH_AS(Cap(0, 200, 10), doctest::Contains("latitude 200"), sbi::ValueError);
+  CHECK(Cap(241.91937681049325, -2.7979218145459446, 180).covers(61.91937681049325, 2.7979218145459446));
 }
 
 TEST_CASE("forward/footprint: cuts in latitude, rectangles, and lists of them") {
@@ -73,6 +76,16 @@ TEST_CASE("forward/footprint: cuts in latitude, rectangles, and lists of them") 
   CHECK_FALSE(SkyRectangle(0, 90, 60, 80).covers(45, 80));
   CHECK_THROWS_WITH_AS(SkyRectangle(10, 10, 0, 1), doctest::Contains("longitude 10 to 10"), sbi::ValueError);
   CHECK_THROWS_AS(SkyRectangle(10, 20, 1, 1), sbi::ValueError);
+
+  sbi::Rng places(8); // neighbours share no star, and lose none
+  for (int i = 0; i < 3000; ++i) {
+    const double edge = std::round(places.uniform(-1800, 3600)) / 10, west = edge - places.uniform(1, 100),
+                 east = edge + places.uniform(1, 100);
+    const double star = edge < 0 ? edge + 360 : edge;
+    const bool left = SkyRectangle(west, edge, -5, 5).covers(star, 0),
+               right = SkyRectangle(edge, east, -5, 5).covers(star, 0);
+    REQUIRE(left != right);
+  }
 
   AnyOf<SkyRectangle> grid; // a chequered sky: every star in one of 72 cells, half of them kept
   for (int i = 0; i < 12; ++i)

@@ -88,6 +88,24 @@ TEST_CASE("forward/imf: samples have the mean of the function") {
   CHECK(std::abs(mean - imf.mean()) < 4 * error); // 4 sigma
 }
 
+TEST_CASE("forward/imf: the density at the lower limit is that just above it, wherever the breaks lie") {
+  for (const double lower : {.01, .08, .1, .5, 1., 50.}) {
+    const Kroupa imf(lower, 100);
+    CHECK(imf.pdf(lower) ==
+          doctest::Approx(imf.pdf(lower * (1 + 1e-9))).epsilon(1e-7)); // slopes of 2.3 at most
+  }
+  CHECK(Kroupa(50, 50.0001).pdf(50) == doctest::Approx(1e4).epsilon(1e-5)); // one star on 1e-4 masses
+}
+
+TEST_CASE("forward/imf: without an upper limit every fraction below 1 has a mass") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  sbi::Rng rng(4);
+  for (int i = 0; i < 300; ++i) {
+    const Kroupa imf(std::exp(rng.uniform(std::log(.01), std::log(50.))), inf);
+    for (const double u : {1 - 0x1p-53, 1 - 0x1p-52, 1.0}) REQUIRE(imf.quantile(u) >= imf.quantile(.999));
+  }
+}
+
 TEST_CASE("forward/imf: ranges that hold no or infinitely many stars are refused") {
   CHECK_THROWS_AS(Kroupa(1, 1), sbi::ValueError);
   CHECK_THROWS_AS(Kroupa(-1, 1), sbi::ValueError);
@@ -96,4 +114,10 @@ TEST_CASE("forward/imf: ranges that hold no or infinitely many stars are refused
                   sbi::ValueError);
   CHECK_THROWS_AS((BrokenPowerLaw<3>({0.3, 1.3, 2.3}, {0.5, 0.08}, .01, 1)), sbi::ValueError);
   CHECK_THROWS_AS((void)Kroupa().quantile(1.5), sbi::ValueError);
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH_AS((BrokenPowerLaw<2>({1.3, 2.3}, {nan}, .1, 100)),
+                       "imf: break at nan solar masses; want a positive, finite mass", sbi::ValueError);
+  CHECK_THROWS_AS((BrokenPowerLaw<2>({1.3, 2.3}, {0}, .1, 100)), sbi::ValueError);
+  CHECK_THROWS_WITH_AS((BrokenPowerLaw<2>({1.3, nan}, {.5}, .1, 100)), "imf: slope nan; want a finite number",
+                       sbi::ValueError);
 }

@@ -90,6 +90,10 @@ TEST_CASE("forward/spectral_grid: bad axes and fluxes are refused") {
   SpectralGrid grid({5000}, {4}, {0}, wavelengths);
   CHECK_THROWS_AS(grid.set(0, 0, 0, std::vector<double>{1, 2}), ShapeError);
   CHECK_THROWS_AS(grid.set(0, 0, 0, std::vector<double>{1, 2, -1, 2}), ValueError);
+  CHECK_THROWS_WITH_AS(grid.set(7, 0, 0, std::vector<double>{1, 2, 1, 2}),
+                       doctest::Contains("node (7, 0, 0)"), ValueError);
+  CHECK_THROWS_AS(SpectralGrid({5000, std::numeric_limits<double>::quiet_NaN()}, {4}, {0}, wavelengths),
+                  ValueError);
   grid.set(0, 0, 0, std::vector<double>{0, 2, 1, 2}); // zero flux is a flux
   std::vector<double> f(4);
   grid.flux(std::log10(5000.), 4, 0, f);

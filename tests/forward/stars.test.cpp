@@ -180,6 +180,10 @@ TEST_CASE("forward/stars: settings that make no sense are refused") {
   options.missingness.of(Mission::wise) = 1.2;
   CHECK_THROWS_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options), sbi::ValueError);
   options = {};
+  options.prior.mh_min = 2.5, options.prior.mh_max = 3; // would be drawn again for ever
+  CHECK_THROWS_WITH_AS(Stars<>(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options),
+                       doctest::Contains("[M/H] from 2.5 to 3 holds"), sbi::ValueError);
+  options = {};
   options.prior.g_limit = -5;
   const Stars<> invisible(Tout1996{}, AnalyticAtmosphere{}, CCM89{}, options);
   Rng rng(1);

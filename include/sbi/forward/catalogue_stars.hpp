@@ -198,6 +198,13 @@ private:
     if (!(prior_.distance_min > 0) || !(prior_.mass_min > 0) || !(prior_.mh_sigma > 0) ||
         !(prior_.old_mh_sigma > 0))
       throw ValueError("catalogue prior: distance_min, mass_min and the sigmas of [M/H] want to be positive");
+    double weights = 0;
+    for (const double w : prior_.phase_weight) {
+      if (!(w >= 0) || !is_finite(w))
+        throw ValueError(text("catalogue prior: phase weight ", w, "; want a finite number, at least 0"));
+      weights += w;
+    }
+    if (!(weights > 0)) throw ValueError("catalogue prior: all phase weights are 0; want one above it");
     if (!(prior_.companion_fraction >= 0 && prior_.companion_fraction <= 1) ||
         !(prior_.companion_ratio_min > 0 && prior_.companion_ratio_min < 1))
       throw ValueError(text("catalogue prior: companion_fraction = ", prior_.companion_fraction,
@@ -223,7 +230,13 @@ private:
       std::size_t k = 0;
       while (k + 1 < prior_.phase_weight.size() && pick >= prior_.phase_weight[k])
         pick -= prior_.phase_weight[k++];
-      const double low = k == 0 ? evolution_.phase(std::log10(prior_.mass_min), log_age, mh).value_or(0) : 0;
+      double low = 0;
+      if (k == 0) {
+        const double least = std::log10(prior_.mass_min);
+        const std::optional<StarState> first = evolution_.at_phase(0, log_age, mh);
+        if (first && first->log_mass < least) // else the whole main sequence is above it
+          low = evolution_.phase(least, log_age, mh).value_or(1);
+      }
       if (low >= 1) return std::nullopt;
       star = evolution_.at_phase(static_cast<double>(k) + rng.uniform(low, 1), log_age, mh);
     } else {

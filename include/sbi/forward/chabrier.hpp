@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 #include <sbi/core/normal.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/imf.hpp>
@@ -21,7 +22,8 @@ public:
   static constexpr double slope = 1.3; ///< of dN/dlog10 m above 1 solar mass
 
   /// centre in solar masses, width in dex. Throws ValueError for a range that is none, for lower = 0 (on the
-  /// logarithmic axis that is no mass) or a centre or width that is not positive.
+  /// logarithmic axis that is no mass), a centre or width that is not positive or a range too far from the
+  /// centre to hold stars.
   Chabrier(double centre, double width, double lower, double upper)
       : lower_(lower), upper_(upper), centre_(std::log10(centre)), width_(width) {
     if (!(lower > 0 && lower < upper))
@@ -36,6 +38,10 @@ public:
     const double tail = upper > 1 ? power(std::max(lower, 1.0), upper) : 0;
     amplitude_ = 1 / (lower < 1 ? bell + tail : tail);
     bell_ = lower < 1 ? amplitude_ * bell : 0;
+    if (!(amplitude_ > 0) || !is_finite(amplitude_))
+      throw ValueError(sbi::text("imf: log-normal about ", centre, " solar masses of width ", width,
+                                 " dex holds no stars from ", lower, " to ", upper,
+                                 "; want a range with some"));
   }
 
   [[nodiscard]] double lower() const { return lower_; }

@@ -2,6 +2,7 @@
 // How the stars of a cluster are spread in space: spherical profiles, normalised to one star.
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/forward/quadrature.hpp>
 
@@ -50,10 +51,11 @@ template <ClusterProfile P> [[nodiscard]] std::array<double, 3> sample_position(
 /// a on the sky and inside 1.3048 a in space.
 class Plummer {
 public:
-  /// a [pc]. Throws ValueError unless a is positive.
+  /// a [pc]. Throws ValueError unless a is positive and finite.
   explicit Plummer(double scale_radius = 1) : a_(scale_radius) {
-    if (!(scale_radius > 0))
-      throw ValueError(sbi::text("Plummer profile: scale radius ", scale_radius, " pc; want above 0"));
+    if (!(scale_radius > 0) || !is_finite(scale_radius))
+      throw ValueError(
+          sbi::text("Plummer profile: scale radius ", scale_radius, " pc; want a finite one above 0"));
   }
   [[nodiscard]] double scale_radius() const { return a_; }
 
@@ -94,12 +96,13 @@ private:
 /// method.
 class King {
 public:
-  /// Core and tidal radius [pc]. Throws ValueError unless 0 < core < tidal.
+  /// Core and tidal radius [pc]. Throws ValueError unless 0 < core < tidal and their ratio's
+  /// square is finite.
   King(double core, double tidal)
       : core_(core), x_tidal_(square(tidal / core)), depth_(std::asinh(tidal / core)) {
-    if (!(core > 0 && core < tidal))
+    if (!(core > 0 && core < tidal) || !is_finite(x_tidal_))
       throw ValueError(sbi::text("King profile: core radius ", core, " pc, tidal radius ", tidal,
-                                 " pc; want 0 < core < tidal"));
+                                 " pc; want 0 < core < tidal, and a finite ratio"));
     norm_ = 1 / number(x_tidal_);
     for (std::size_t i = 0; i < panels; ++i)
       enclosed_[i + 1] = enclosed_[i] + number_between(node(i), node(i + 1));

@@ -28,13 +28,18 @@ concept Footprint = requires(const F& footprint, double longitude, double latitu
   { footprint.covers(longitude, latitude) } -> std::convertible_to<bool>;
 };
 
-/// Everything within `radius` degrees of a centre, 0 to 180; throws ValueError for another radius.
+/// Everything within `radius` degrees of a centre, 0 to 180; throws ValueError for another radius and a
+/// centre that is none.
 class Cap {
 public:
   Cap(double longitude, double latitude, double radius)
-      : longitude_(longitude), latitude_(latitude), limit_(haversine(radius)) {
+      : longitude_(longitude), latitude_(latitude),
+        limit_(radius < 180 ? haversine(radius) : 2) { // a whole sky has no last point
     if (!(radius >= 0 && radius <= 180))
       throw ValueError(sbi::text("cap: radius ", radius, " degrees; want 0 to 180"));
+    if (!is_finite(longitude) || !(std::abs(latitude) <= 90))
+      throw ValueError(sbi::text("cap: centre at longitude ", longitude, ", latitude ", latitude,
+                                 " degrees; want a finite one, and -90 to 90"));
   }
   [[nodiscard]] bool covers(double l, double b) const {
     return haversine(b - latitude_) +
@@ -75,23 +80,29 @@ private:
 class SkyRectangle {
 public:
   SkyRectangle(double longitude_min, double longitude_max, double latitude_min, double latitude_max)
-      : start_(longitude_min),
-        width_(longitude_max - longitude_min >= 360 ? 360 : turn(longitude_max - longitude_min)),
+      : start_(turn(longitude_min)), end_(turn(longitude_max)), all_(longitude_max - longitude_min >= 360),
         latitude_min_(latitude_min), latitude_max_(latitude_max) {
-    if (!(width_ > 0) || !(latitude_min < latitude_max))
+    if (!(all_ || start_ < end_ || start_ > end_) || !(latitude_min < latitude_max))
       throw ValueError(sbi::text("sky rectangle: longitude ", longitude_min, " to ", longitude_max,
                                  ", latitude ", latitude_min, " to ", latitude_max,
                                  "; want something between"));
   }
   [[nodiscard]] bool covers(double l, double b) const {
+    const double at = turn(l);
     return b >= latitude_min_ && (b < latitude_max_ || (b == 90 && latitude_max_ == 90)) &&
-           (width_ == 360 || turn(l - start_) < width_);
+           (all_ || (start_ < end_ ? at >= start_ && at < end_ : at >= start_ || at < end_));
   }
 
 private:
-  static double turn(double angle) { return angle - 360 * std::floor(angle / 360); }
+  /// The same longitude in [0, 360).
+  static double turn(double angle) {
+    const double turned = angle - 360 * std::floor(angle / 360);
+    return turned < 360 ? turned : 0; // a tiny negative angle rounds to 360
+  }
 
-  double start_, width_, latitude_min_, latitude_max_;
+  double start_, end_;
+  bool all_;
+  double latitude_min_, latitude_max_;
 };
 
 /// Everything that one of its parts covers: a list of fields or cells.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sbi/core/error.hpp>
+#include <sbi/core/missing.hpp>
 #include <sbi/core/rng.hpp>
 
 #include <algorithm>
@@ -33,7 +34,8 @@ public:
   static_assert(N >= 1, "sbi: a broken power law wants at least one segment");
 
   /// Restricts the law to [lower, upper]; `breaks` are the N - 1 inner edges, increasing. lower = 0 needs
-  /// slope[0] < 1 and an infinite upper mass slope[N-1] > 1. Throws ValueError otherwise.
+  /// slope[0] < 1 and an infinite upper mass slope[N-1] > 1. Throws ValueError otherwise, and for slopes and
+  /// breaks that are not finite or breaks that are not positive.
   BrokenPowerLaw(std::array<double, N> slopes, std::array<double, N - 1> breaks, double lower, double upper)
       : slope_(slopes) {
     if (!(lower >= 0 && lower < upper))
@@ -42,6 +44,11 @@ public:
       throw ValueError(sbi::text("imf: masses from ", lower, " to ", upper, " with slopes ", slopes.front(),
                                  " to ", slopes.back(),
                                  " hold infinitely many stars; want a narrower range"));
+    for (const double s : slopes)
+      if (!is_finite(s)) throw ValueError(sbi::text("imf: slope ", s, "; want a finite number"));
+    for (const double b : breaks)
+      if (!(b > 0) || !is_finite(b))
+        throw ValueError(sbi::text("imf: break at ", b, " solar masses; want a positive, finite mass"));
     edge_.front() = lower, edge_.back() = upper;
     for (std::size_t i = 1; i < N; ++i) {
       if (i > 1 && !(breaks[i - 2] < breaks[i - 1]))
@@ -55,6 +62,9 @@ public:
       amplitude_[i] = amplitude;
       cumulative_[i + 1] = cumulative_[i] + amplitude * moment(i, 0, edge_[i], edge_[i + 1]);
     }
+    if (!(cumulative_.back() > 0) || !is_finite(cumulative_.back()))
+      throw ValueError(sbi::text("imf: masses from ", lower, " to ", upper, " hold ", cumulative_.back(),
+                                 " stars; want a range and slopes that doubles can hold"));
     for (double& a : amplitude_) a /= cumulative_.back();
     for (std::size_t i = 0; i < N; ++i) cumulative_[i + 1] /= cumulative_.back();
     cumulative_.back() = 1;
@@ -83,8 +93,10 @@ public:
     std::size_t i = 0;
     while (i + 1 < N && u > cumulative_[i + 1]) ++i;
     const double p = 1 - slope_[i], wanted = (u - cumulative_[i]) / amplitude_[i];
-    const double m =
-        p == 0 ? edge_[i] * std::exp(wanted) : std::pow(std::pow(edge_[i], p) + p * wanted, 1 / p);
+    const double power = std::pow(edge_[i], p) + p * wanted; // m^p; rounding may take it below 0 at the end
+    const double m = p == 0                  ? edge_[i] * std::exp(wanted)
+                     : p < 0 && !(power > 0) ? edge_[i + 1]
+                                             : std::pow(power, 1 / p);
     return std::clamp(m, edge_[i], edge_[i + 1]); // rounding only
   }
   /// Mean mass of a star; infinite where the integral diverges.
@@ -98,7 +110,7 @@ public:
 private:
   [[nodiscard]] std::size_t segment(double m) const {
     std::size_t i = 0;
-    while (i + 1 < N && m > edge_[i + 1]) ++i;
+    while (i + 1 < N && (m > edge_[i + 1] || edge_[i] == edge_[i + 1])) ++i; // cut-off segments hold no star
     return i;
   }
   /// int_a^b m^(order - slope) dm

@@ -51,6 +51,8 @@ public:
       if (axis.empty() || std::adjacent_find(axis.begin(), axis.end(), std::greater_equal<>()) != axis.end())
         throw ValueError(
             text("spectral grid: ", name, " of ", axis.size(), " values; want increasing values"));
+      for (const double v : axis)
+        if (!is_finite(v)) throw ValueError(text("spectral grid: ", name, " ", v, "; want finite values"));
       if (positive && !(axis[0] > 0))
         throw ValueError(text("spectral grid: ", name, " ", axis[0], "; want > 0"));
     };
@@ -66,10 +68,13 @@ public:
 
   /// Stores the surface flux [erg/s/cm^2/A] of one node, by the positions of its values on the axes.
   /// Different nodes may be stored from different threads at once. Throws ShapeError for another number of
-  /// wavelengths, ValueError for a flux that is negative or not finite.
+  /// wavelengths, ValueError for a position beyond an axis and a flux that is negative or not finite.
   void set(std::size_t teff, std::size_t log_g, std::size_t mh, std::span<const double> flux) {
     if (flux.size() != wavelengths_.size())
       throw ShapeError(text("spectral grid: ", flux.size(), " fluxes; want ", wavelengths_.size()));
+    if (teff >= log_teffs_.size() || log_g >= log_gs_.size() || mh >= mhs_.size())
+      throw ValueError(text("spectral grid: node (", teff, ", ", log_g, ", ", mh, "); want positions below (",
+                            log_teffs_.size(), ", ", log_gs_.size(), ", ", mhs_.size(), ")"));
     const std::size_t n = node(teff, log_g, mh);
     float* out = &ln_flux_[n * wavelengths_.size()];
     for (std::size_t i = 0; i < flux.size(); ++i) {

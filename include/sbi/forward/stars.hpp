@@ -3,6 +3,7 @@
 #include <sbi/backend/backend.hpp>
 #include <sbi/core/bounds.hpp>
 #include <sbi/core/error.hpp>
+#include <sbi/core/normal.hpp>
 #include <sbi/core/rng.hpp>
 #include <sbi/core/tensor.hpp>
 #include <sbi/forward/atmosphere.hpp>
@@ -45,6 +46,12 @@ struct StarPrior {
     range("log age", log_age_min, log_age_max), range("[M/H]", mh_min, mh_max), range("A_V", 0, av_max);
     range("lowest distance above zero", 0, distance_min), range("distance", distance_min, distance_max);
     range("width of [M/H]", 0, mh_sigma), range("scale of A_V", 0, av_scale);
+    const double share =
+        normal_cdf((mh_max - mh_mean) / mh_sigma) - normal_cdf((mh_min - mh_mean) / mh_sigma);
+    if (!(share > 1e-4)) // draws outside the range are drawn again
+      throw ValueError(sbi::text("star prior: [M/H] from ", mh_min, " to ", mh_max, " holds ", share,
+                                 " of a normal of mean ", mh_mean, " and width ", mh_sigma,
+                                 "; want more than 1e-4"));
   }
 };
 
