@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 using namespace sbi;
 
@@ -12,7 +13,7 @@ namespace {
 template <class T> int rounds(double most, bool accelerated, double tolerance, std::vector<T>& x) {
   const std::size_t n = 40;
   const std::vector<double> weights(n, 1.0 / n);
-  ot::Anderson<T> accelerate(weights);
+  ot::Anderson<T> accelerate(weights, std::numeric_limits<double>::infinity());
   x.assign(n, T{0});
   std::vector<T> image(n);
   for (int k = 1;; ++k) {
@@ -44,7 +45,7 @@ TEST_CASE("ot/anderson: finds the fixed point of a slow linear map in far fewer 
 
 TEST_CASE("ot/anderson: entries without weight take the image and do not spoil the rest") {
   const std::vector<double> weights{1, 0};
-  ot::Anderson<double> accelerate(weights);
+  ot::Anderson<double> accelerate(weights, std::numeric_limits<double>::infinity());
   std::vector<double> x{0, 0}, image(2);
   for (int k = 0; k < 4; ++k) {
     image = {0.5 * x[0] + 1, missing};
@@ -56,7 +57,7 @@ TEST_CASE("ot/anderson: entries without weight take the image and do not spoil t
 
 TEST_CASE("ot/anderson: residuals of 0 are left alone") {
   const std::vector<double> weights{1, 1};
-  ot::Anderson<double> accelerate(weights);
+  ot::Anderson<double> accelerate(weights, std::numeric_limits<double>::infinity());
   std::vector<double> x{3, 4};
   const std::vector<double> image = x;
   for (int k = 0; k < 5; ++k) accelerate.step(x, image);
@@ -65,7 +66,7 @@ TEST_CASE("ot/anderson: residuals of 0 are left alone") {
 
 TEST_CASE("ot/anderson: an extrapolation out of the linear region goes back to the best iterate") {
   const std::vector<double> weights{1, 1};
-  ot::Anderson<double> accelerate(weights);
+  ot::Anderson<double> accelerate(weights, std::numeric_limits<double>::infinity());
   std::vector<double> x{1, 1};
   accelerate.step(x, std::vector<double>{0.9, 0.8});
   const std::vector<double> best{0.84, 0.77};
@@ -75,6 +76,18 @@ TEST_CASE("ot/anderson: an extrapolation out of the linear region goes back to t
   CHECK(x == best);
   // And forgets: the next step is a plain one.
   const std::vector<double> next{0.8, 0.76};
+  accelerate.step(x, next);
+  CHECK(x == next);
+}
+
+TEST_CASE("ot/anderson: a step beyond its reach is a plain one") {
+  const std::vector<double> weights{1, 1};
+  ot::Anderson<double> accelerate(weights, 2);
+  // Residuals (-1, 1) and (-.999, .999): the secant through them leads a thousand units away.
+  std::vector<double> x{0, 0};
+  accelerate.step(x, std::vector<double>{-1, 1});
+  CHECK(x == std::vector<double>{-1, 1});
+  const std::vector<double> next{-1.999, 1.999};
   accelerate.step(x, next);
   CHECK(x == next);
 }

@@ -455,3 +455,19 @@ TEST_CASE("ot/batch: shapes and options that do not fit are refused, an empty li
   o.sinkhorn.epsilon = 1, o.sinkhorn.rho_a = -1;
   CHECK_THROWS_AS((void)ot::sinkhorn_batch(be, cost.view(), 3, {}, {}, o), ValueError);
 }
+
+TEST_CASE("ot/batch: acceleration does not run away along what potentials may exchange") {
+  const std::vector<double> a{.6, .2, .2}, b{.5, 1 / 6., 1 / 3.};
+  const Tensor<double> c(Shape{3, 3}, {.5, 1, .5, 1, .5, 0, 1, .5, 1});
+  const Cpu<double> be(1);
+  ot::BatchOptions o;
+  o.sinkhorn.epsilon = .00409051;
+  std::vector<ot::BatchProblem<double>> problems(1);
+  problems[0] = {c.view(), a, b};
+  const auto r = ot::sinkhorn_batch(be, problems, o);
+  REQUIRE(r[0].converged);
+  const auto plan = ot::transport_plan(be, c.view(), a, b, r[0], o.sinkhorn.epsilon);
+  for (index_t i = 0; i < 3; ++i)
+    CHECK(std::abs(std::accumulate(plan.row(i), plan.row(i) + 3, 0.0) - a[static_cast<std::size_t>(i)]) <
+          1e-5);
+}

@@ -245,3 +245,14 @@ TEST_CASE("ot/exact: what cannot be solved is refused by name") {
   c(1, 2) = 1e300;
   CHECK_THROWS_AS(run({}, {}), ValueError);
 }
+
+TEST_CASE("ot/exact: what only far costs can serve is served, however small it is") {
+  const double w = 1e-8;
+  const std::vector<double> a{1}, b{(1 - w) / 3, (1 - w) / 3, (1 - w) / 3, w};
+  const Tensor<double> c(Shape{1, 4}, {1, 1, 1, 1e12});
+  const auto r = ot::exact_transport<double>(c.view(), a, b);
+  CHECK(r.optimal);
+  CHECK(r.unserved < 1e-14); // rounding of the weights
+  CHECK(r.plan.size() == 4);
+  CHECK(r.value == doctest::Approx(10001).epsilon(1e-6)); // weights of 1e-8 have eight digits
+}

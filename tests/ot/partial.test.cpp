@@ -361,3 +361,14 @@ TEST_CASE("ot/partial: bad input is refused and named, a limit of rounds is repo
   few.max_pivots = 1;
   CHECK_FALSE(ot::partial_transport<double>(random_cost(24, 30, 30).view(), {}, {}, 0.5, few).converged);
 }
+
+TEST_CASE("ot/partial: all of the mass of float weights, and mass that forbidden pairs leave behind") {
+  const Tensor<float> c(Shape{4, 4}, std::vector<float>(16, 1.0f));
+  const std::vector<float> a{.1f, .2f, .3f, .4f}, b{.7f, .1f, .1f, .1f}; // sums differ by their rounding
+  const auto r = ot::partial_transport<float>(c.view(), a, b, 1.0);
+  CHECK(r.converged);
+  CHECK(r.mass == doctest::Approx(1).epsilon(1e-6));
+  const Tensor<double> d(Shape{4, 1}, {-.002, .0298, .0447, std::numeric_limits<double>::infinity()});
+  const Vector some{5.36e-6, 1 - 5.36e-6 - 2.96e-11 - 1.54e-10, 2.96e-11, 1.54e-10}, one{1};
+  CHECK_FALSE(ot::partial_transport<double>(d.view(), some, one, 1).converged);
+}

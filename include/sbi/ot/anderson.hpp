@@ -22,7 +22,10 @@ template <class T> class Anderson {
 public:
   static constexpr int memory = 8;
 
-  explicit Anderson(std::span<const double> weights) : weights_(weights.begin(), weights.end()) {}
+  /// Steps that leave an image by more than `reach` anywhere are not made: where changes hardly differ, as
+  /// along the constant that two potentials may exchange, an extrapolation has no measure of its own.
+  Anderson(std::span<const double> weights, double reach)
+      : weights_(weights.begin(), weights.end()), reach_(reach) {}
 
   /// Forgets the past: the next step is x = F(x).
   void restart() {
@@ -64,6 +67,12 @@ public:
     correction_.assign(n, 0);
     for (std::size_t k = 0; k < static_cast<std::size_t>(used()); ++k)
       for (std::size_t i = 0; i < n; ++i) correction_[i] += factor[k] * images_[k][i];
+    double most = 0;
+    for (double c : correction_) most = std::max(most, std::abs(c));
+    if (!(most <= reach_)) {
+      std::copy(image.begin(), image.end(), x.begin());
+      return restart();
+    }
     for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<T>(static_cast<double>(image[i]) - correction_[i]);
   }
 
@@ -102,6 +111,7 @@ private:
 
   static constexpr double ridge = sizeof(T) == 4 ? 1e-8 : 1e-14;
   std::vector<double> weights_;
+  double reach_;
   std::array<std::vector<double>, memory> changes_, images_;
   std::array<Row, memory> products_{}; ///< of the changes
   std::vector<double> last_residual_, correction_;

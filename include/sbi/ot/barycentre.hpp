@@ -156,7 +156,7 @@ requires Cost<C, T>
   std::vector<T> state(importance.size(), T{0}), image(state), p(n, T{0}), next_p(p), own(n);
   std::vector<double> ratio(n); // log(b / u)
   Weights<T> b = u;
-  Anderson<T> accelerate(importance);
+  Anderson<T> accelerate(importance, std::max(range, run.epsilon));
   std::tie(out.residual, out.iterations) = detail::anneal(run, range, tolerance, [&](double eps) {
     // With p, whose fine structure the residual hardly sees, extrapolation fails.
     if (!options.debiased && eps == run.epsilon && out.residual < detail::rough)

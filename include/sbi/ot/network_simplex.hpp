@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -165,7 +166,9 @@ template <class Arcs> [[nodiscard]] TransportBasis solve_transport(Arcs& arcs, c
   Arcs near = arcs.with_costs([&](int, int, double c) { return c > *far ? no_arc : c; });
   TransportBasis first = network_simplex(near, task);
   if (first.pivots >= task.max_pivots) return first;
-  bool solved = first.optimal;
+  // What only far costs can serve belongs to the plan, however small it is.
+  const double mass = std::accumulate(task.supply.begin(), task.supply.end(), 0.0);
+  bool solved = first.optimal && first.unserved <= 64 * std::numeric_limits<double>::epsilon() * mass;
   for (index_t i = 0; solved && i < arcs.sources(); ++i)
     arcs.for_each(i, [&](int j, double c) {
       if (c > *far)

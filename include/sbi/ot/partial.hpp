@@ -166,6 +166,10 @@ partial_transport(View<const T> cost, std::type_identity_t<std::span<const T>> a
   extended(n, m) = largest > 0 ? 2 * largest : 1;
   std::vector<double> supply(wa.value), demand(wb.value);
   supply.push_back(budget.left_b), demand.push_back(budget.left_a);
+  // What counted as rounding of T is more than that of double.
+  const double balance =
+      std::accumulate(supply.begin(), supply.end(), 0.0) / std::accumulate(demand.begin(), demand.end(), 0.0);
+  for (double& w : demand) w *= balance;
   const ExactResult r = exact_transport<double>(extended.view(), supply, demand, options);
 
   PartialExactResult out;
@@ -175,7 +179,8 @@ partial_transport(View<const T> cost, std::type_identity_t<std::span<const T>> a
       out.value += s.mass * extended(s.from, s.to);
       out.mass += s.mass;
     }
-  out.pivots = r.pivots, out.converged = r.optimal;
+  constexpr double rounding = 64 * std::numeric_limits<double>::epsilon();
+  out.pivots = r.pivots, out.converged = r.optimal && r.unserved <= rounding * (wa.mass + wb.mass);
   detail::set_duals(cost, wa, wb, r, out);
   return out;
 }
@@ -208,7 +213,7 @@ template <class B, class T = typename B::compute_t>
 
   const Tensor<T> cost_t = detail::transposed<T>(cost, cost.rows());
   std::vector<T> level_a(out.f.size()), level_b(out.g.size()), next(out.f);
-  Anderson<T> accelerate(wa.value);
+  Anderson<T> accelerate(wa.value, std::max(range, eps));
   bool first = true;
   const auto iterate = [&](double now) {
     if (!first) {

@@ -83,7 +83,7 @@ template <class B, class T, class M, class F = Ignore>
   state.insert(state.end(), p.begin(), p.end());
   std::vector<double> both(a.value);
   both.insert(both.end(), a.value.begin(), a.value.end());
-  Anderson<T> accelerate(both);
+  Anderson<T> accelerate(both, std::max(range, options.epsilon));
   ReweightedUpdates<B, T, M> update(be, cost, cost_self, out.w, b, options.domain,
                                     stages(options, range) > 1);
   // Subtracts the constant that gives a exp(v) the mass of b.

@@ -32,7 +32,7 @@ template <class B, class T, class M, class F = Ignore>
   out.g.assign(b.value.size(), T{0});
   std::vector<T> next(out.f.size());
   bool first = true;
-  Anderson<T> accelerate(a.value);
+  Anderson<T> accelerate(a.value, std::max(range, options.epsilon));
   PairUpdates<B, T, M> update(be, cost, a, b, options.domain, stages(options, range) > 1);
   const auto iterate = [&](double eps) {
     if (!first) {

@@ -129,7 +129,7 @@ private:
   void accelerate(T* next) {
     const auto n = static_cast<std::size_t>(a_.count);
     since_ = 0;
-    if (!anderson_) anderson_.emplace(a_.weights.value);
+    if (!anderson_) anderson_.emplace(a_.weights.value, std::max(range_, options_.epsilon) / unit_);
     if (start_.empty()) {
       anderson_->restart();
       start_.assign(next, next + n);
