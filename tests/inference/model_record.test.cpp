@@ -39,7 +39,7 @@ TEST_CASE("inference/model_record: the configuration is JSON with every digit of
   record.sde = sbi::detail::to_record(sbi::diffusion::VE(1.0 / 3, 9));
   record.nodes = {"a", "b \"c\""}, record.parameters = 1;
   const std::string network =
-      R"({"nodes":["a","b \"c\""],"parameters":1,)"
+      R"({"nodes":["a","b \"c\""],"parameters":1,"standardised":true,)"
       R"("transformer":{"width":16,"layers":2,"heads":4,"mlp_factor":3,"time_width":8},)"
       R"("value_octaves":5,"cached_context":false,)"
       R"("conditions":{"joint":1,"posterior":2,"likelihood":3,"sparse":4,"dense":5,)"

@@ -290,8 +290,7 @@ template <class T, int N> [[gnu::always_inline]] inline Vec<T, N> exp2_inside(Ve
           0.24022650695910158, 0.6931471805599453, 1.0})
       p = fused_multiply_add(p, r, V(c));
   }
-  // The whole part and an exponent's bias sit in the low bits of the sum with `magic`. They make a factor:
-  // added to the exponent of p they would make a number of a NaN whose payload is not 0.
+  // Bias and whole part, the low bits of the sum, make a factor: added to p's exponent they could hide a NaN.
   I bits;
   std::memcpy(&bits, &shifted.raw, sizeof bits);
   bits <<= (single ? 23 : 52);

@@ -124,13 +124,9 @@ public:
   [[nodiscard]] std::string fingerprint() const {
     std::uint64_t data = 0;
     for (const auto* rows : {&simulated_, &real_, &pairs_, &partners_}) data = data * 31 + rows->checksum();
-    std::string surveys;
-    for (const auto& m : model_.encoders().modalities()) {
-      surveys += sbi::text(" ", m.name, "=");
-      for (const index_t j : m.observables) surveys += sbi::text(j, ",");
-    }
     return sbi::text("domain-adaptive data=", static_cast<index_t>(data >> 1),
-                     detail::model_fingerprint(model_), surveys, alignment_.fingerprint());
+                     detail::model_fingerprint(model_), model_.encoders().fingerprint(),
+                     alignment_.fingerprint());
   }
   [[nodiscard]] const AlignmentLosses& losses() const { return losses_; }
 
@@ -313,8 +309,7 @@ private:
 template <Backend B, diffusion::Sde S>
 FitReport fit(DomainAdaptive<B, S>& model, const DomainData& data, const Alignment& alignment,
               const FitOptions& options, AlignmentLosses* losses = nullptr) {
-  options.check();
-  alignment.check();
+  options.check(), alignment.check();
   detail::fit_transforms(model, data.simulated);
   DomainObjective<B, S> objective(model, data, alignment, options);
   const FitReport report = train(model.backend(), model.parameters(), objective, options);

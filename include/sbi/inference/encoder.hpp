@@ -79,6 +79,15 @@ public:
   }
   [[nodiscard]] const std::vector<Modality>& modalities() const { return modalities_; }
   [[nodiscard]] index_t count() const { return static_cast<index_t>(modalities_.size()); }
+  /// Who sees which observables, for checkpoints.
+  [[nodiscard]] std::string fingerprint() const {
+    std::string out;
+    for (const Modality& m : modalities_) {
+      out += sbi::text(" ", m.name, "=");
+      for (const index_t j : m.observables) out += sbi::text(j, ",");
+    }
+    return out;
+  }
   /// Tokens a sample: one a modality and the pool.
   [[nodiscard]] index_t tokens() const { return count() + 1; }
   [[nodiscard]] index_t width() const { return width_; }
