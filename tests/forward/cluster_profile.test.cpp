@@ -133,7 +133,7 @@ TEST_CASE("forward/cluster_profile: King's surface density, its projection and i
       "King profile: core radius 2 pc, tidal radius 2 pc; want 0 < core < tidal, and a finite ratio");
   CHECK_THROWS_AS(King(1, std::numeric_limits<double>::infinity()), sbi::ValueError);
   CHECK_THROWS_AS(King(1, 1e200), sbi::ValueError);
-  CHECK_THROWS_AS(Plummer(std::numeric_limits<double>::infinity()), sbi::ValueError);
+  CHECK_THROWS_AS((void)Plummer(std::numeric_limits<double>::infinity()), sbi::ValueError);
   CHECK_THROWS_AS(King(0, 1), sbi::ValueError);
   CHECK_THROWS_AS((void)King(1, 2).with_half_light_radius(0), sbi::ValueError);
   CHECK_THROWS_AS((void)King(1, 2).radius(-.1), sbi::ValueError);

@@ -47,7 +47,8 @@ void get_parameters(const io::Safetensors& file, const std::filesystem::path& pa
     }
     std::copy(stored.begin(), stored.end(), parameters.values().begin() + e.at.offset);
   }
-  for (const auto& [name, values] : file.tensors()) {
+  for (const auto& tensor : file.tensors()) {
+    const std::string& name = tensor.first;
     const auto& own = parameters.entries();
     if (name != "standardisation" &&
         std::none_of(own.begin(), own.end(), [&](const auto& e) { return e.name == name; }))
