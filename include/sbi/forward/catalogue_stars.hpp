@@ -198,13 +198,11 @@ private:
     if (!(prior_.distance_min > 0) || !(prior_.mass_min > 0) || !(prior_.mh_sigma > 0) ||
         !(prior_.old_mh_sigma > 0))
       throw ValueError("catalogue prior: distance_min, mass_min and the sigmas of [M/H] want to be positive");
-    double weights = 0;
-    for (const double w : prior_.phase_weight) {
+    for (const double w : prior_.phase_weight)
       if (!(w >= 0) || !is_finite(w))
         throw ValueError(text("catalogue prior: phase weight ", w, "; want a finite number, at least 0"));
-      weights += w;
-    }
-    if (!(weights > 0)) throw ValueError("catalogue prior: all phase weights are 0; want one above it");
+    if (!(total_weight() > 0))
+      throw ValueError("catalogue prior: all phase weights are 0; want one above it");
     if (!(prior_.companion_fraction >= 0 && prior_.companion_fraction <= 1) ||
         !(prior_.companion_ratio_min > 0 && prior_.companion_ratio_min < 1))
       throw ValueError(text("catalogue prior: companion_fraction = ", prior_.companion_fraction,

@@ -139,9 +139,7 @@ Tensor<double> Simformer<B, S>::sample_rows(const std::vector<index_t>& given, c
       const double e = sigma(r, j);
       if (is_missing(values(r, j)) || is_missing(e) || e == 0) continue;
       const auto i = static_cast<std::size_t>(given[static_cast<std::size_t>(j)]);
-      if (!(e > 0) || !is_finite(static_cast<T>(transforms_[i].error_to_network(e))))
-        throw ValueError(sbi::text("row ", r, ": error of ", nodes_.names[i], " = ", e,
-                                   "; want a finite number, at least 0"));
+      detail::in_row(r, [&] { (void)transforms_[i].template error_to_network<T>(e, nodes_.names[i]); });
       if (static_cast<index_t>(i) < nodes_.parameters)
         throw ValueError(sbi::text("row ", r, ": ", nodes_.names[i], " is a parameter with an error of ", e,
                                    "; want 0, only observables are measured"));

@@ -80,6 +80,16 @@ public:
   }
   /// A measurement error in the network's unit. Only unbounded nodes carry errors.
   [[nodiscard]] double error_to_network(double sigma) const { return sigma / stddev_; }
+  /// The same in T. Throws ValueError for an error that is negative, not finite or too large for T.
+  template <class T> [[nodiscard]] T error_to_network(double sigma, std::string_view name) const {
+    if (!is_finite(sigma) || sigma < 0)
+      throw ValueError(sbi::text("error of ", name, " = ", sigma, "; want a finite number, at least 0"));
+    const T out = static_cast<T>(error_to_network(sigma));
+    if (!is_finite(out))
+      throw ValueError(sbi::text("error of ", name, " = ", sigma, "; want a number within ",
+                                 std::numeric_limits<T>::max(), " standard deviations (", stddev_, ")"));
+    return out;
+  }
   [[nodiscard]] Bounds bounds() const { return bounds_; }
   [[nodiscard]] double mean() const { return mean_; }
   [[nodiscard]] double stddev() const { return stddev_; }

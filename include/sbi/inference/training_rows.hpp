@@ -62,13 +62,7 @@ private:
     if (!is_missing(v) && !is_finite(z(i, j)))
       throw ValueError(sbi::text(name, " = ", v, "; want a number within ", std::numeric_limits<T>::max(),
                                  " standard deviations (", transform.stddev(), ")"));
-    if (!is_missing(e) && !(is_finite(e) && e >= 0))
-      throw ValueError(sbi::text("error of ", name, " = ", e, "; want a finite number, at least 0"));
-    sigma(i, j) = static_cast<T>(is_missing(e) ? 0.0 : transform.error_to_network(e));
-    if (!is_finite(sigma(i, j)))
-      throw ValueError(sbi::text("error of ", name, " = ", e, "; want a number within ",
-                                 std::numeric_limits<T>::max(), " standard deviations (", transform.stddev(),
-                                 ")"));
+    sigma(i, j) = is_missing(e) ? T{0} : transform.template error_to_network<T>(e, name);
   }
 };
 
